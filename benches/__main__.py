@@ -1,0 +1,109 @@
+"""`python benches`: socklens against the standard library, in one run, as ratios. This file measures nothing itself.
+
+It takes about two minutes. Close what else uses the processor. `--only ping` runs the cases with "ping" in the name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import bulk
+import connecting
+import frames
+import harness
+import importing
+import lines
+import pingpong
+import syscalls
+from table import Row, markdown
+
+OUTPUT = Path(__file__).resolve().parent.parent / "build" / "bench.md"
+ROUNDS = 31
+IMPORT_ROUNDS = 100
+# `--quick` shows that everything runs and gives right bytes; its figures mean nothing.
+QUICK_ROUNDS, QUICK_HURRY = 2, 20.0
+
+CASES = [*pingpong.CASES, *lines.CASES, *frames.CASES, *bulk.CASES, *connecting.CASES]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python benches", description="socklens against its peers, as ratios")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: a test that it runs, not a measurement")
+    parser.add_argument("--only", metavar="NAME", default="", help="only the cases whose name contains this")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds for each case (default {ROUNDS})")
+    parser.add_argument("--strace", action="store_true", help="count system calls per ping-pong trip as well")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help="where the table goes, as Markdown")
+    parser.add_argument("--list", action="store_true", help="print the cases' names and stop")
+    options = parser.parse_args(arguments)
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return options
+
+
+def _jobs(options: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    hurry = QUICK_HURRY if options.quick else 1.0
+    jobs: dict[str, Callable[[], list[Row]]] = {case.name: partial(harness.run, case, rounds, hurry) for case in CASES}
+    jobs[importing.NAME] = partial(importing.run, rounds if options.rounds or options.quick else IMPORT_ROUNDS)
+    if options.strace:
+        for where in (harness.Where.ONE_CORE, harness.Where.TWO_CORES):
+            jobs[f"{syscalls.NAME}, {where.value}"] = partial(syscalls.run, where)
+    return {name: job for name, job in jobs.items() if options.only.lower() in name.lower()}
+
+
+def _machine() -> str:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.release()} "
+        f"{platform.machine()}, {count} cores, {time.strftime('%Y-%m-%d')}"
+    )
+
+
+def _report(rows: Sequence[Row], quick: bool) -> str:
+    with_target = [row for row in rows if row.met is not None]
+    met = sum(1 for row in with_target if row.met)
+    notes = [
+        f"{_machine()}.",
+        "Times are medians for one operation; a ratio is their time to ours, the median (and quartiles) of the rounds'",
+        "own ratios. CPU rows are our processor time to theirs.",
+        f"{met} of {len(with_target)} targets met.",
+    ]
+    if quick:
+        notes.append("A quick run: these figures mean nothing.")
+    return "# Benchmarks\n\n" + "\n".join(notes) + f"\n\n{markdown(rows)}\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the chosen cases; the exit status tells whether they ran, not whether they were fast."""
+    options = _options(arguments)
+    jobs = _jobs(options)
+    if options.list:
+        print(*jobs, sep="\n")
+        return 0
+    if not jobs:
+        print(f"no case's name contains {options.only!r}; --list shows them", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    began = time.monotonic()
+    for number, (name, job) in enumerate(jobs.items(), start=1):
+        print(f"[{number}/{len(jobs)}] {name} …", end=" ", flush=True)
+        start = time.monotonic()
+        rows += job()
+        print(f"{time.monotonic() - start:.1f} s", flush=True)
+    report = _report(rows, options.quick)
+    print(f"\n{report}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(report, encoding="utf-8")
+    print(f"{time.monotonic() - began:.0f} s; written to {os.path.relpath(options.output)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

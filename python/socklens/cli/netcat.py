@@ -1,0 +1,243 @@
+"""`socklens connect` and `socklens listen`: a small netcat that tells what the kernel sees as it goes. One thread reads
+stdin, one thread reads each peer, and the main thread waits where Ctrl-C can end it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+from .. import ClosedError, Connection, Listener
+from .. import connect as _connect
+from .. import listen as _listen
+from ..display.screen import ScreenGone
+from .console import Console
+
+_CHUNK = 65536
+_LEAVING = 2.0
+
+
+def connect(endpoint: str) -> int:
+    """Connects, copies stdin to the peer and the peer to stdout, and returns 0 once the peer has finished.
+
+    The end of stdin becomes a FIN (``shutdown("send")``); the peer may still send. A peer that has finished may still
+    be sent to: a pipe is sent to its end, while someone at a keyboard is done.
+
+    Raises:
+        OSError: the connection could not be made, or broke.
+    """
+    console = Console()
+    with _connect(endpoint) as conn:
+        console.status(f"connected: local {conn.local_addr}, peer {conn.peer_addr}")
+        console.look(conn)
+        failures: list[OSError] = []
+        typing = threading.Thread(target=_send_stdin, args=(conn, console, failures), daemon=True)
+        typing.start()
+        try:
+            _print_peer(conn, console)
+            console.look(conn, "the peer finished (FIN): ")
+            if not _at_keyboard():
+                _wait_for(typing)
+        except KeyboardInterrupt:
+            console.interrupted()
+            raise
+        except ScreenGone:
+            return 1
+        finally:
+            conn.close()
+            console.look(conn, "connection ")
+    if failures:
+        raise failures[0]
+    return 0
+
+
+def _send_stdin(conn: Connection, console: Console, failures: list[OSError]) -> None:
+    try:
+        for data in _stdin():
+            conn.sendall(data)
+            console.traffic(len(data), 0, conn)
+        conn.shutdown("send")
+        console.look(conn, "stdin ended, FIN sent: ")
+    except ClosedError:
+        pass  # the main thread is done with this connection
+    except OSError as error:
+        failures.append(error)
+
+
+def _print_peer(conn: Connection, console: Console, who: str = "", prefix: Callable[[], bool] = lambda: False) -> None:
+    """Prints what the peer sends until it finishes (FIN)."""
+    while data := conn.recv(_CHUNK):
+        console.data(data, who, prefix=prefix())
+        console.traffic(0, len(data), conn, f"{who} " if who else "")
+    console.end(who)
+
+
+def listen(endpoint: str) -> int:
+    """Accepts clients, sends what is typed to every one of them and prints what they send.
+
+    Runs until Ctrl-C; at the end of stdin it sends a FIN to every client and returns 0 once they have finished. A pipe
+    is not read before the first client is there to get it.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    console = Console()
+    with _listen(endpoint) as listener:
+        waiting = f", backlog {listener.backlog.waiting} waiting, limit {listener.backlog.limit}"
+        console.status(f"listening on {listener.local_addr}{waiting}")
+        clients = _Clients(listener, console)
+        try:
+            clients.serve()
+        except KeyboardInterrupt:
+            console.interrupted()
+            raise
+        finally:
+            clients.close()
+    return 1 if clients.output_gone else 0
+
+
+class _Client:
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        self.who = str(conn.peer_addr)
+        self.sent_all = threading.Event()
+        """Set when nothing more will be sent to this client."""
+        self.thread = threading.Thread()
+
+
+class _Clients:
+    """The clients of one listener. The lock guards the list only; no socket is touched while it is held."""
+
+    def __init__(self, listener: Listener, console: Console) -> None:
+        self._listener = listener
+        self._console = console
+        self._changed = threading.Condition()
+        self._clients: list[_Client] = []
+        self._stdin_ended = False
+        self._typing = threading.Thread(target=self._send_stdin, daemon=True)
+        self.output_gone = False
+
+    def serve(self) -> None:
+        """Accepts until the listener is closed, which the end of stdin does; then sees the clients out."""
+        if _at_keyboard():
+            self._typing.start()
+        try:
+            while True:
+                self._add(self._listener.accept(timeout=None))
+        except ClosedError:
+            pass
+        for client in self._now():
+            _wait_for(client.thread)
+
+    def close(self) -> None:
+        """Closes every client's connection at once and waits until its thread has left."""
+        clients = self._now()
+        for client in clients:
+            client.sent_all.set()
+            client.conn.close()
+        for client in clients:
+            # A thread that waits for a reader of our stdout must not keep Ctrl-C from ending us.
+            client.thread.join(_LEAVING)
+
+    def _now(self) -> list[_Client]:
+        with self._changed:
+            return list(self._clients)
+
+    def _add(self, conn: Connection) -> None:
+        client = _Client(conn)
+        client.thread = threading.Thread(target=self._serve_client, args=(client,), daemon=True)
+        with self._changed:
+            self._clients.append(client)
+            self._changed.notify_all()
+            ended = self._stdin_ended
+        # Told only now: who reads this may type at once, and the line must reach this client too.
+        self._console.status(f"{client.who} connected: local {conn.local_addr}, peer {conn.peer_addr}")
+        client.thread.start()
+        if ended:
+            self._finish(client)
+        elif self._typing.ident is None:
+            self._typing.start()
+
+    def _serve_client(self, client: _Client) -> None:
+        try:
+            _print_peer(client.conn, self._console, client.who, prefix=lambda: len(self._now()) > 1)
+            self._console.look(client.conn, f"{client.who} finished (FIN): ")
+            if not _at_keyboard():
+                client.sent_all.wait()
+        except ClosedError:
+            pass  # Ctrl-C
+        except ScreenGone:
+            self.output_gone = True
+            self._listener.close()
+        except OSError as error:
+            self._console.status(f"{client.who}: {error.strerror or error}")
+        finally:
+            with self._changed:
+                if client in self._clients:
+                    self._clients.remove(client)
+            client.conn.close()
+            self._console.look(client.conn, f"{client.who} ")
+
+    def _send_stdin(self) -> None:
+        for data in _stdin():
+            # Someone at a keyboard wants to hear that nobody got the line; what a pipe brings waits for a client.
+            recipients = self._recipients(wait=not _at_keyboard())
+            if not recipients:
+                self._console.status("nobody is connected: not sent")
+            for client in recipients:
+                try:
+                    client.conn.sendall(data)
+                    self._console.traffic(len(data), 0, client.conn, f"{client.who} ")
+                except OSError as error:
+                    self._lost(client, error)
+        with self._changed:
+            self._stdin_ended = True
+        for client in self._now():
+            self._finish(client)
+        self._listener.close()
+
+    def _recipients(self, *, wait: bool) -> list[_Client]:
+        with self._changed:
+            while True:
+                found = [client for client in self._clients if not client.sent_all.is_set()]
+                if found or not wait:
+                    return found
+                self._changed.wait()
+
+    def _finish(self, client: _Client) -> None:
+        try:
+            client.conn.shutdown("send")
+        except OSError as error:
+            self._lost(client, error)
+        client.sent_all.set()
+
+    def _lost(self, client: _Client, error: OSError) -> None:
+        """The client cannot be sent to any more; its own thread tells how it ended and closes it."""
+        if not isinstance(error, ClosedError):
+            self._console.status(f"{client.who}: {error.strerror or error}")
+        client.sent_all.set()
+
+
+def _stdin() -> Iterator[bytes]:
+    """What is typed or piped in, as it comes. Read from the descriptor: a thread that waits inside `sys.stdin` would
+    hold its lock, and the interpreter could not exit.
+    """
+    if sys.stdin is None:
+        return
+    try:
+        while data := os.read(sys.stdin.fileno(), _CHUNK):
+            yield data
+    except (OSError, ValueError):
+        return  # no stdin to read, such as that of a background job: it has ended
+
+
+def _at_keyboard() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _wait_for(thread: threading.Thread) -> None:
+    """Joins in slices, because on Windows Ctrl-C does not end a join."""
+    while thread.is_alive():
+        thread.join(0.1)

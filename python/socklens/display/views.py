@@ -1,0 +1,148 @@
+"""Takes one look at a live socket and freezes it into plain values. Looking reads no byte, waits for nothing and
+changes nothing; what this platform or a closed socket cannot tell is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
+
+from .. import Address, Connection, Listener
+
+FIRST_BYTES = 256
+"""How many bytes of each buffer a view copies: more than a picture can show, little enough to be free."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class InputView:
+    """The input buffer: bytes that arrived and were not read yet, in the order in which recv will return them."""
+
+    rust: int
+    kernel: int
+    capacity: int
+    first: bytes
+
+    @property
+    def total(self) -> int:
+        """Bytes in both places."""
+        return self.rust + self.kernel
+
+
+@dataclass(frozen=True, slots=True)
+class OutputView:
+    """The output buffer: bytes that send accepted and the peer has not acknowledged yet, oldest first."""
+
+    unacknowledged: int
+    unsent: int | None
+    total: int
+    capacity: int
+    first: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """A connection as it was at one moment. None: not known here, or closed."""
+
+    local: Address
+    peer: Address | None
+    state: str | None
+    closed: bool = False
+    input: InputView | None = None
+    output: OutputView | None = None
+    sent: int | None = None
+    received: int | None = None
+    name: str = "connection"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerView:
+    """A listener as it was at one moment. None: not known here, or closed."""
+
+    local: Address
+    state: str | None
+    closed: bool = False
+    waiting: int | None = None
+    limit: int | None = None
+    accepted: int | None = None
+    connections: tuple[ConnectionView, ...] = ()
+    name: str = "listener"
+
+
+View: TypeAlias = ConnectionView | ListenerView
+
+
+def view_of(thing: Connection | Listener | View, name: str | None = None) -> View:
+    """One frozen view of a connection or a listener. A view passes through, with its new name if one is given.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(thing, Connection):
+        view: View = connection_view(thing)
+    elif isinstance(thing, Listener):
+        view = listener_view(thing)
+    elif isinstance(thing, (ConnectionView, ListenerView)):
+        view = thing
+    else:
+        raise TypeError(f"show() draws connections and listeners, not {type(thing).__name__}")
+    return view if name is None else replace(view, name=name)
+
+
+def _told(ask: Callable[[], _T]) -> _T | None:
+    """The answer, or None where the socket is closed or the platform does not know."""
+    try:
+        return ask()
+    except (OSError, NotImplementedError):
+        return None
+
+
+def connection_view(conn: Connection) -> ConnectionView:
+    """One look at a connection."""
+    totals = _told(lambda: conn.totals)
+    state = _told(lambda: conn.state)
+    return ConnectionView(
+        local=conn.local_addr,
+        peer=_told(lambda: conn.peer_addr),
+        state=state.name if state is not None else None,
+        closed=conn.closed,
+        input=_told(lambda: _input(conn)),
+        output=_told(lambda: _output(conn)),
+        sent=totals.sent if totals is not None else None,
+        received=totals.received if totals is not None else None,
+    )
+
+
+def _input(conn: Connection) -> InputView | None:
+    if conn.closed:
+        return None
+    seen = conn.input_buffer
+    return InputView(rust=seen.rust, kernel=seen.kernel, capacity=seen.capacity, first=seen.peek(FIRST_BYTES))
+
+
+def _output(conn: Connection) -> OutputView | None:
+    if conn.closed:
+        return None
+    seen = conn.output_buffer
+    # Where the oldest outstanding bytes are no longer held, the picture must not start in the middle of them.
+    first = b"" if seen.not_kept else seen.peek(FIRST_BYTES)
+    return OutputView(
+        unacknowledged=seen.unacknowledged, unsent=seen.unsent, total=len(seen), capacity=seen.capacity, first=first
+    )
+
+
+def listener_view(listener: Listener) -> ListenerView:
+    """One look at a listener and the connections it accepted."""
+    backlog = None if listener.closed else _told(lambda: listener.backlog)
+    state = _told(lambda: listener.state)
+    return ListenerView(
+        local=listener.local_addr,
+        state=state.name if state is not None else None,
+        closed=listener.closed,
+        waiting=backlog.waiting if backlog is not None else None,
+        limit=backlog.limit if backlog is not None else None,
+        accepted=_told(lambda: listener.accepted),
+        connections=tuple(connection_view(conn) for conn in _told(lambda: listener.connections) or ()),
+    )

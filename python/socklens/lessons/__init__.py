@@ -1,0 +1,11 @@
+"""What the notebooks of the course need beside the sockets themselves: exercises that check an answer, and the stage they
+play on. Each notebook has one module here, imported as ``lesson``; nothing is opened by importing it.
+
+    from socklens.lessons import first_session as lesson
+"""
+
+from __future__ import annotations
+
+from .exercise import Exercise, Outcome, Status
+
+__all__ = ["Exercise", "Outcome", "Status"]

@@ -1,0 +1,228 @@
+//! Making connections: every address of a host in turn, and a pair of connected ends.
+
+use std::fmt::Write;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::connection::{Asked, Connection};
+use super::error::{Error, Result};
+use super::gate::Gate;
+use super::listener::{Listener, Listening};
+use super::reason;
+use super::resolve::resolve;
+use super::sys::Interest;
+use super::wait::{Stop, Timeout, Wait};
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The address to connect from; a port of 0 is chosen by the kernel.
+    pub source: Option<(String, u16)>,
+    /// Kernel buffer sizes, set before the connection is made.
+    pub asked: Asked,
+    /// The connection's timeout once it is made.
+    pub timeout: Timeout,
+    /// Whether to wait until the handshake is over.
+    pub wait: bool,
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self { source: None, asked: Asked::default(), timeout: Timeout::Forever, wait: true }
+    }
+}
+
+/// Connects to the first address of `host` that accepts (connect(2)).
+///
+/// # Errors
+/// [`Error::Name`]; the last attempt's error, with all attempts in its message; [`Error::TimedOut`] when the deadline passes, which is one
+/// for all attempts.
+pub fn connect(host: &str, port: u16, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
+    if port == 0 {
+        return Err(Error::Invalid("port 0 cannot be connected to: it only means \"any free port\" to a listener".into()));
+    }
+    let targets = resolve(host, port, wait)?;
+    let sources = match &opening.source {
+        Some((host, port)) => resolve(host, *port, wait)?,
+        None => Vec::new(),
+    };
+    let mut attempts = Vec::new();
+    for target in targets {
+        let source = sources.iter().find(|source| source.is_ipv4() == target.is_ipv4()).copied();
+        if !sources.is_empty() && source.is_none() {
+            attempts.push((target, wrong_family(target, sources[0])));
+            continue;
+        }
+        match attempt(target, source, opening, wait) {
+            Ok(connection) => return Ok(connection),
+            // Neither the caller's wish to stop nor the deadline is about this address alone.
+            Err(error @ Error::Interrupted) => return Err(error),
+            Err(error @ (Error::TimedOut(_) | Error::WouldBlock(_))) => {
+                attempts.push((target, error));
+                break;
+            }
+            Err(error) => attempts.push((target, error)),
+        }
+    }
+    Err(all_failed(host, port, attempts))
+}
+
+fn wrong_family(target: SocketAddr, source: SocketAddr) -> Error {
+    Error::Invalid(format!(
+        "connect to {target}: the source {source} is of the other address family; give a source of the target's own, IPv4 or IPv6"
+    ))
+}
+
+/// One error for all attempts: the last, which names the others too.
+fn all_failed(host: &str, port: u16, mut attempts: Vec<(SocketAddr, Error)>) -> Error {
+    let Some((_, last)) = attempts.pop() else {
+        return Error::Name { code: 0, message: format!("the name {host:?} has no address for a TCP connection") };
+    };
+    if attempts.is_empty() {
+        return last;
+    }
+    let mut before = format!(" [{host}:{port} has {} addresses; tried before:", attempts.len() + 1);
+    for (index, (target, error)) in attempts.iter().enumerate() {
+        let words = error.to_string();
+        let first = words.split(": ").next().unwrap_or(&words);
+        let _infallible = write!(before, "{} {target}: {first}", if index == 0 { "" } else { ";" });
+    }
+    before.push(']');
+    last.and(&before)
+}
+
+fn attempt(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
+    let kernel = |error: io::Error| reason::connect_failed(target, &error);
+    let socket = client(target, &opening.asked).map_err(kernel)?;
+    if let Some(source) = source {
+        // A client that names its port again soon after closing may have it, although the old pair rests in TIME_WAIT.
+        #[cfg(unix)]
+        socket.set_reuse_address(true).map_err(kernel)?;
+        socket.bind(&source.into()).map_err(|error| reason::bind_failed("connect from", source, &error))?;
+    }
+    let under_way = match socket.connect(&target.into()) {
+        Ok(()) => false,
+        Err(error) if in_progress(&error) => true,
+        Err(error) if source.is_some() && error.kind() == ErrorKind::AddrNotAvailable => {
+            let at = source.unwrap_or(target);
+            return Err(reason::os(
+                &error,
+                &format!("connect from {at} to {target}"),
+                "these two endpoints were connected a moment ago and rest in TIME_WAIT, or are connected now; use another source port",
+            ));
+        }
+        Err(error) => return Err(kernel(error)),
+    };
+    if under_way && opening.wait {
+        return finish(socket, target, source, opening, wait);
+    }
+    let connection = made(socket, target, source, opening)?;
+    Ok(if under_way { connection.still_connecting() } else { connection })
+}
+
+fn client(target: SocketAddr, asked: &Asked) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(target), kind(), Some(Protocol::TCP))?;
+    #[cfg(not(target_os = "linux"))]
+    socket.set_nonblocking(true)?;
+    set_buffers(&socket, asked)?;
+    Ok(socket)
+}
+
+/// A stream socket, non-blocking from the start where the system can do that in one call.
+pub(super) fn kind() -> Type {
+    #[cfg(target_os = "linux")]
+    return Type::STREAM.nonblocking();
+    #[cfg(not(target_os = "linux"))]
+    return Type::STREAM;
+}
+
+pub(super) fn set_buffers(socket: &Socket, asked: &Asked) -> io::Result<()> {
+    if let Some(size) = asked.recv_buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
+    if let Some(size) = asked.send_buffer {
+        socket.set_send_buffer_size(size)?;
+    }
+    Ok(())
+}
+
+fn in_progress(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(libc::EINPROGRESS);
+    #[cfg(not(unix))]
+    return error.kind() == ErrorKind::WouldBlock;
+}
+
+/// Waits for the end of the handshake.
+fn finish(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
+    let gate = Gate::new(socket);
+    {
+        let inside = gate.enter().ok_or_else(|| Error::Closed(format!("connect to {target}: closed meanwhile")))?;
+        gate.wait(&inside, Interest::Write, wait, None, &mut || false).map_err(|stop| match stop {
+            Stop::Os(error) => reason::connect_failed(target, &error),
+            Stop::Interrupted => Error::Interrupted,
+            Stop::TimedOut => Error::TimedOut(format!(
+                "connect to {target} timed out after {} s: no answer to the SYN. The host is away, a firewall drops it, or the listener's backlog \
+                 is full",
+                wait.deadline.timeout().as_secs().unwrap_or(f64::INFINITY)
+            )),
+            _ => Error::WouldBlock(format!(
+                "connect to {target} would have to wait, and its timeout is 0; connect(…, wait=False) gives the connection while it is being made"
+            )),
+        })?;
+        if let Some(error) = inside.take_error().map_err(|error| reason::connect_failed(target, &error))? {
+            return Err(reason::connect_failed(target, &error));
+        }
+    }
+    match gate.shut(wait.patience) {
+        Some(socket) => made(socket, target, source, opening),
+        None => Err(Error::Closed(format!("connect to {target}: closed meanwhile"))),
+    }
+}
+
+fn made(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, opening: &Opening) -> Result<Connection> {
+    let local = socket
+        .local_addr()
+        .map_err(|error| reason::connect_failed(target, &error))?
+        .as_socket()
+        .ok_or_else(|| Error::Invalid(format!("connect to {target}: the kernel gave no IP address")))?;
+    // To connect to 0.0.0.0 or :: is to connect to this machine; the kernel knows the address it took.
+    let peer = if target.ip().is_unspecified() {
+        socket.peer_addr().ok().and_then(|peer| peer.as_socket()).unwrap_or(target)
+    } else {
+        target
+    };
+    if local == peer && source.is_none() {
+        // The kernel chose the very port that was asked for, and TCP's simultaneous open (RFC 9293 section 3.5) connected the socket to
+        // itself. Nobody listens there.
+        let refused = io::Error::from_raw_os_error(REFUSED);
+        return Err(reason::connect_failed(target, &refused));
+    }
+    Ok(Connection::new(socket, local, peer, opening.asked, opening.timeout))
+}
+
+#[cfg(unix)]
+const REFUSED: i32 = libc::ECONNREFUSED;
+#[cfg(windows)]
+const REFUSED: i32 = windows_sys::Win32::Networking::WinSock::WSAECONNREFUSED;
+
+/// Two connected ends on loopback, (client, server): for experiments and tests.
+///
+/// # Errors
+/// The kernel's, or what ended the wait.
+pub fn pair(opening: &Opening, wait: &mut Wait<'_>) -> Result<(Connection, Connection)> {
+    let listening = Listening { asked: opening.asked, timeout: opening.timeout, ..Listening::default() };
+    let listener = Listener::bind("127.0.0.1", 0, &listening, wait)?;
+    let client = connect("127.0.0.1", listener.local_addr().port(), opening, wait)?;
+    let mut accept = Wait::new(Timeout::After(Duration::from_secs(10)), wait.patience);
+    loop {
+        let server = listener.accept(&mut accept)?;
+        // Another program may have been faster on this port; it is not our other end.
+        if server.peer_addr() == client.local_addr() {
+            return Ok((client, server));
+        }
+    }
+}

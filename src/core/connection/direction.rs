@@ -1,0 +1,105 @@
+//! One direction of a connection: its state behind a lock, and the turn of the one who waits there.
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::assembly::Assembly;
+use crate::core::gate::Gate;
+use crate::core::memory::{Memory, Tail};
+use crate::core::sys;
+use crate::core::wait::{Stop, Wait};
+
+/// The reading direction's state.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) memory: Memory,
+    pub(super) assembly: Option<Assembly>,
+    pub(super) received: u64,
+    pub(super) read: u64,
+    pub(super) put_back: u64,
+    turn: Option<u32>,
+}
+
+/// The writing direction's state.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    pub(super) tail: Tail,
+    pub(super) sent: u64,
+    turn: Option<u32>,
+}
+
+/// A state with a turn in it: the number of the process ([`sys::generation`]) whose thread has it.
+pub(super) trait Turn {
+    fn turn(&mut self) -> &mut Option<u32>;
+}
+
+impl Turn for Reading {
+    fn turn(&mut self) -> &mut Option<u32> {
+        &mut self.turn
+    }
+}
+
+impl Turn for Writing {
+    fn turn(&mut self) -> &mut Option<u32> {
+        &mut self.turn
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Direction<S> {
+    state: Mutex<S>,
+    turn_is_free: Condvar,
+}
+
+impl<S: Turn + Send> Direction<S> {
+    /// The state, for a copy or one non-blocking call.
+    pub(super) fn lock(&self) -> MutexGuard<'_, S> {
+        self.state.lock()
+    }
+
+    /// The state, once nobody waits in this direction.
+    pub(super) fn lock_in_turn(&self, gate: &Gate, wait: &mut Wait<'_>) -> Result<MutexGuard<'_, S>, Stop> {
+        loop {
+            let mut state = self.state.lock();
+            match *state.turn() {
+                // After a fork the turn of a thread of the parent is nobody's.
+                Some(process) if process == sys::generation() => {}
+                _ => return Ok(state),
+            }
+            drop(state);
+            if wait.deadline.is_immediate() {
+                return Err(Stop::WouldBlock);
+            }
+            let sleep = wait.next_sleep();
+            wait.patience.released(&mut || {
+                let mut state = self.state.lock();
+                if state.turn().is_some() {
+                    match sleep {
+                        Some(time) => {
+                            self.turn_is_free.wait_for(&mut state, time);
+                        }
+                        None => self.turn_is_free.wait(&mut state),
+                    }
+                }
+            });
+            if !gate.is_open() {
+                return Err(Stop::Closed);
+            }
+            wait.check()?;
+            if wait.deadline.remaining().is_some_and(|left| left.is_zero()) {
+                return Err(Stop::TimedOut);
+            }
+        }
+    }
+
+    /// Says that the holder of the lock is going to wait.
+    pub(super) fn take_turn(state: &mut S) {
+        *state.turn() = Some(sys::generation());
+    }
+
+    /// Says that it has done so.
+    pub(super) fn end_turn(&self, state: &mut S) {
+        if state.turn().take().is_some() {
+            self.turn_is_free.notify_one();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Views of a connection: each is a frozen copy, taken under the lock of its direction so that its parts fit together. Looking never changes
+//! anything, and never waits.
+
+use super::Connection;
+use crate::core::error::Result;
+use crate::core::info::TcpInfo;
+use crate::core::ports;
+use crate::core::state::TcpState;
+use crate::core::sys;
+use crate::core::view::{CONTENT_LIMIT, Input, Output, Totals};
+
+impl Connection {
+    /// The input buffer as it is now: FIONREAD, MSG_PEEK, SO_RCVBUF and this program's own memory.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    pub fn input(&self) -> Result<Input> {
+        self.with_socket("input_buffer", |socket| {
+            let state = self.input.lock();
+            let assembled = state.assembly.as_ref().map_or(&[][..], |assembly| assembly.filled());
+            let held = state.memory.as_slice();
+            let rust = assembled.len() + held.len();
+            let kernel = sys::recv_queue(socket)?;
+            let mut content: Vec<u8> = assembled.iter().chain(held).take(CONTENT_LIMIT).copied().collect();
+            // Only where there are bytes: on an empty queue a peek would take the socket's pending error away.
+            let wanted = kernel.unwrap_or(0).min(CONTENT_LIMIT - content.len());
+            if wanted > 0 {
+                content.extend(sys::peek(socket, wanted)?);
+            }
+            Ok(Input { rust, kernel, capacity: socket.recv_buffer_size()?, asked: self.asked.recv_buffer, content })
+        })
+    }
+
+    /// The output buffer as it is now: SIOCOUTQ, SIOCOUTQNSD, SO_SNDBUF and this program's copy of the last bytes sent.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    pub fn output(&self) -> Result<Output> {
+        self.with_socket("output_buffer", |socket| {
+            let mut state = self.output.lock();
+            let unsent = sys::send_queue_unsent(socket)?;
+            let outstanding = sys::send_queue(socket)?;
+            let content = match outstanding {
+                Some(count) if count > 0 => state.tail.last(count),
+                _ => Vec::new(),
+            };
+            if outstanding == Some(0) {
+                state.tail.forget();
+            }
+            Ok(Output {
+                outstanding,
+                // Asked first, so an ACK in between can only have made the whole smaller than its part.
+                unsent: unsent.map(|count| count.min(outstanding.unwrap_or(count))),
+                capacity: socket.send_buffer_size()?,
+                asked: self.asked.send_buffer,
+                not_kept: outstanding.unwrap_or(0) - content.len(),
+                content,
+            })
+        })
+    }
+
+    /// Bytes over the connection's life. Works on a closed connection too.
+    pub fn totals(&self) -> Totals {
+        let sent = self.output.lock().sent;
+        let state = self.input.lock();
+        Totals { sent, received: state.received, read: state.read, put_back: state.put_back }
+    }
+
+    /// The state that the kernel has it in (TCP_INFO). Once this program has closed it: the state of what the kernel's tables still hold
+    /// for these two endpoints, [`TcpState::CLOSED`] when that is nothing. `None` where the system does not tell.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn state(&self) -> Result<Option<TcpState>> {
+        if self.is_closed() {
+            return Ok(ports::state_of(self.local, self.peer));
+        }
+        self.with_socket("state", sys::tcp_state)
+    }
+
+    /// All that the kernel tells of it (TCP_INFO, tcp(7)).
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    pub fn info(&self) -> Result<TcpInfo> {
+        self.with_socket("info", sys::tcp_info)
+    }
+}

@@ -1,0 +1,283 @@
+//! One end of a TCP connection. This file: what it is made of and how it ends. `reading` and `writing` move bytes, `looking` makes the
+//! views, `options` sets and reads options.
+//!
+//! Two locks guard two directions, so that a reader and a writer never wait for each other. Each is held for a copy or for one
+//! non-blocking system call, never while anybody sleeps. Who has to wait takes the direction's *turn* and sleeps without a lock;
+//! others who come to read (or write) wait for the turn, so that frames come out whole.
+
+mod assembly;
+mod direction;
+mod filling;
+mod looking;
+mod options;
+mod reading;
+mod writing;
+
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use socket2::Socket;
+
+use super::error::{Error, Result};
+use super::gate::{Gate, Inside};
+use super::reason::{self, Call};
+use super::spin::Spin;
+use super::sys::Interest;
+use super::wait::{Patience, Stop, Timeout, Uninterrupted, Wait};
+use direction::{Direction, Reading, Writing};
+pub use reading::PUT_BACK_LIMIT;
+
+/// What the program asked for before the kernel granted something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// `recv_buffer`, in bytes.
+    pub recv_buffer: Option<usize>,
+    /// `send_buffer`, in bytes.
+    pub send_buffer: Option<usize>,
+}
+
+/// One end of a TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    gate: Gate,
+    local: SocketAddr,
+    peer: SocketAddr,
+    asked: Asked,
+    timeout: Mutex<Timeout>,
+    input: Direction<Reading>,
+    output: Direction<Writing>,
+    /// Learned from the waits for input.
+    spin: Spin,
+    /// The error that ended the connection, once a call has been told: the kernel tells it once and then reports an end of stream.
+    broken: AtomicI32,
+    /// Whether the handshake is still to be waited for.
+    connecting: AtomicBool,
+    /// How this program ended its use, once it did.
+    ended: OnceLock<&'static str>,
+}
+
+impl Connection {
+    /// Takes over a connected, non-blocking socket.
+    pub fn new(socket: Socket, local: SocketAddr, peer: SocketAddr, asked: Asked, timeout: Timeout) -> Self {
+        Self {
+            gate: Gate::new(socket),
+            local,
+            peer,
+            asked,
+            timeout: Mutex::new(timeout),
+            input: Direction::default(),
+            output: Direction::default(),
+            spin: Spin::default(),
+            broken: AtomicI32::new(0),
+            connecting: AtomicBool::new(false),
+            ended: OnceLock::new(),
+        }
+    }
+
+    /// Marks it as one whose handshake is still under way.
+    pub(super) fn still_connecting(self) -> Self {
+        self.connecting.store(true, Relaxed);
+        self
+    }
+
+    /// The endpoints of any connected TCP socket.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is no such socket.
+    pub fn ends_of(socket: &Socket) -> Result<(SocketAddr, SocketAddr)> {
+        let ends = || {
+            let refuse = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
+            if socket.r#type()? != socket2::Type::STREAM {
+                return Err(refuse("this is not a TCP (SOCK_STREAM) socket"));
+            }
+            let local = socket.local_addr()?.as_socket().ok_or_else(|| refuse("this is not an IPv4 or IPv6 socket"))?;
+            let peer = socket.peer_addr()?.as_socket().ok_or_else(|| refuse("its peer has no IP address"))?;
+            Ok((local, peer))
+        };
+        ends().map_err(|error| Error::Invalid(format!("a Connection is made from a connected TCP socket: {}", reason::plain(&error))))
+    }
+
+    /// Takes over a connected TCP socket and makes it non-blocking.
+    ///
+    /// # Errors
+    /// As [`ends_of`](Self::ends_of); the socket is closed then.
+    pub fn from_socket(socket: Socket, timeout: Timeout) -> Result<Self> {
+        let (local, peer) = Self::ends_of(&socket)?;
+        socket.set_nonblocking(true).map_err(|error| reason::os(&error, "from_socket", ""))?;
+        Ok(Self::new(socket, local, peer, Asked::default(), timeout))
+    }
+
+    /// This end's address.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The other end's address.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// How long a call waits unless it says otherwise.
+    pub fn timeout(&self) -> Timeout {
+        *self.timeout.lock()
+    }
+
+    /// Sets [`timeout`](Self::timeout) for later calls.
+    pub fn set_timeout(&self, timeout: Timeout) {
+        *self.timeout.lock() = timeout;
+    }
+
+    /// Whether this program has closed, aborted or detached it.
+    pub fn is_closed(&self) -> bool {
+        !self.gate.is_open()
+    }
+
+    /// Runs `work` with the socket, which cannot be closed meanwhile. `work` must not wait.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or the kernel's error in words.
+    pub fn with_socket<T>(&self, doing: &'static str, work: impl FnOnce(&Socket) -> io::Result<T>) -> Result<T> {
+        let inside = self.enter(doing)?;
+        work(&inside).map_err(|error| self.failed(doing, error))
+    }
+
+    fn enter(&self, doing: &str) -> Result<Inside<'_>> {
+        self.gate.enter().ok_or_else(|| self.closed(doing))
+    }
+
+    /// Waits until the handshake is over; returns at once for a connection that has been made.
+    ///
+    /// # Errors
+    /// What ended the attempt, or the wait; the attempt itself goes on after a timeout.
+    pub fn wait_connected(&self, wait: &mut Wait<'_>) -> Result<()> {
+        let doing = "wait_connected";
+        let inside = self.enter(doing)?;
+        if !self.connecting.load(Relaxed) {
+            return self.unbroken(doing);
+        }
+        match self.gate.wait(&inside, Interest::Write, wait, None, &mut || false) {
+            // A timeout of zero is a question: has it been made?
+            Err(Stop::WouldBlock) if inside.peer_addr().is_ok() => {}
+            Ok(()) => {}
+            Err(stop) => return Err(self.stopped(doing, stop, wait)),
+        }
+        let error = inside.take_error().map_err(|error| self.failed(doing, error))?;
+        self.connecting.store(false, Relaxed);
+        match error {
+            None => self.unbroken(doing),
+            Some(error) => {
+                self.remember(&error);
+                Err(reason::connect_failed(self.peer, &error))
+            }
+        }
+    }
+
+    /// Sends FIN (`Write`), stops receiving (`Read`), or both.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; ENOTCONN if the connection is over already.
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        self.with_socket("shutdown", |socket| socket.shutdown(how))
+    }
+
+    /// Closes the socket: wakes every waiter with [`Error::Closed`], waits until they have left, and gives the port back. The kernel goes
+    /// on to deliver what was sent. With unread bytes in its receive queue it sends RST instead of FIN (RFC 1122 section 4.2.2.13).
+    /// Closing twice does nothing.
+    pub fn close(&self, patience: &mut dyn Patience) {
+        self.end("closed", patience, |_| {});
+    }
+
+    /// Closes with RST: what was sent and not acknowledged is dropped, and the peer's next call fails with ECONNRESET.
+    ///
+    /// # Errors
+    /// The kernel's, if it does not let the linger time be set; the connection is closed all the same.
+    pub fn abort(&self, patience: &mut dyn Patience) -> Result<()> {
+        let mut set = Ok(());
+        self.end("aborted", patience, |socket| set = socket.set_linger(Some(Duration::ZERO)));
+        set.map_err(|error| self.failed("abort", error))
+    }
+
+    /// Gives the socket away, still open. Waiters are woken with [`Error::Closed`].
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Held`] if there are bytes in Rust memory that the new owner could not see.
+    pub fn detach(&self, patience: &mut dyn Patience) -> Result<Socket> {
+        let held = self.input.lock().memory.len();
+        if held > 0 {
+            return Err(Error::Held(format!(
+                "{self} holds {held} bytes in Rust memory that the new owner of the socket would never see: recv() them first"
+            )));
+        }
+        let _first_word_holds = self.ended.set("detached");
+        self.gate.shut(patience).ok_or_else(|| self.closed("detach"))
+    }
+
+    fn end(&self, how: &'static str, patience: &mut dyn Patience, last: impl FnOnce(&Socket)) {
+        if self.is_closed() {
+            return;
+        }
+        let _first_word_holds = self.ended.set(how);
+        if let Some(socket) = self.gate.shut(patience) {
+            last(&socket);
+            // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.
+            let mut socket = Some(socket);
+            patience.released(&mut || drop(socket.take()));
+        }
+        self.input.lock().memory = super::memory::Memory::default();
+        self.output.lock().tail.forget();
+    }
+
+    /// Keeps an error that the kernel tells only once.
+    fn remember(&self, error: &io::Error) {
+        if let Some(code) = error.raw_os_error().filter(|_| reason::is_final(error)) {
+            let _first = self.broken.compare_exchange(0, code, Relaxed, Relaxed);
+        }
+    }
+
+    /// The error that ended the connection, if one did.
+    fn broken(&self) -> Option<io::Error> {
+        match self.broken.load(Relaxed) {
+            0 => None,
+            code => Some(io::Error::from_raw_os_error(code)),
+        }
+    }
+
+    fn unbroken(&self, doing: &'static str) -> Result<()> {
+        self.broken().map_or(Ok(()), |error| Err(self.failed(doing, error)))
+    }
+
+    fn closed(&self, doing: &str) -> Error {
+        let how = self.ended.get().unwrap_or(&"closed");
+        Error::Closed(format!("{doing}: {self} was {how} by this program"))
+    }
+
+    fn failed(&self, doing: &'static str, error: io::Error) -> Error {
+        self.remember(&error);
+        reason::failed(&Call { doing, who: &self.to_string() }, &error)
+    }
+
+    fn stopped(&self, doing: &'static str, stop: Stop, wait: &Wait<'_>) -> Error {
+        match stop {
+            Stop::Closed => self.closed(doing),
+            Stop::Os(error) => self.failed(doing, error),
+            stop => reason::stopped(&Call { doing, who: &self.to_string() }, &stop, wait.deadline.timeout()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.end("closed", &mut Uninterrupted, |_| {});
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection {} -> {}", self.local, self.peer)
+    }
+}

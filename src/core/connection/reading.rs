@@ -1,0 +1,273 @@
+//! Taking bytes in. Every call goes one way: take from what is here; if that is not enough, one non-blocking read; if that would block,
+//! sleep and begin again. Bytes leave the buffer only when a call has all that it was asked for, so that nothing is lost when it fails.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use parking_lot::MutexGuard;
+use socket2::Socket;
+
+use super::Connection;
+use super::assembly::Assembly;
+use super::direction::{Direction, Reading};
+use super::filling::{Ahead, Direct, Fill, InPlace, Peek};
+use crate::core::error::{Error, Result};
+use crate::core::framing::{Exactly, Found, Framing};
+use crate::core::sys::Interest;
+use crate::core::wait::Wait;
+
+/// The most that may be put back, in bytes.
+pub const PUT_BACK_LIMIT: usize = 64 << 20;
+
+/// After so many reads without a sleep the caller is asked whether to go on.
+const READS_BETWEEN_CHECKS: u32 = 64;
+
+impl Connection {
+    /// Takes what is here into `target`, as soon as there is anything; 0 is the end of the stream (recv(2)).
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::TimedOut`], [`Error::WouldBlock`], or the kernel's, ECONNRESET above all.
+    pub fn recv(&self, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
+        self.read("recv", wait, &mut Direct::new(target), |state, direct, ended| {
+            let count = match direct.got {
+                Some(count) => count,
+                None if !state.memory.is_empty() => state.memory.take_into(direct.target),
+                None if ended => 0,
+                None => return Ok(None),
+            };
+            state.read += count as u64;
+            Ok(Some(count))
+        })
+    }
+
+    /// Copies what is here into `target`, as soon as there is anything, and leaves it where it is; 0 is the end of the stream (MSG_PEEK).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn peek(&self, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
+        self.read("peek", wait, &mut Peek::new(target), |_, peek, ended| Ok(peek.got.or(ended.then_some(0))))
+    }
+
+    /// Takes one whole frame and hands it to `deliver`, which must only copy it. `None` is an end of the stream where a frame would begin.
+    /// The connection may read ahead of the frame into Rust memory, 256 KiB at the most.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] and [`Error::TooLong`] besides those of [`recv`](Self::recv); all bytes stay in the buffer then.
+    pub fn recv_frame<T>(
+        &self,
+        doing: &'static str,
+        framing: &mut impl Framing,
+        wait: &mut Wait<'_>,
+        mut deliver: impl FnMut(&[u8]) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.read(doing, wait, &mut Ahead::default(), |state, ahead, ended| {
+            let bytes = state.memory.as_slice();
+            let mut found = framing.look(bytes, state.memory.epoch());
+            if ended && matches!(found, Found::More(_)) {
+                if bytes.is_empty() {
+                    return Ok(Some(None));
+                }
+                found = framing.at_end(bytes).ok_or_else(|| self.cut_off(doing, framing, bytes))?;
+            }
+            match found {
+                Found::Whole { payload, length } => {
+                    let delivered = deliver(&bytes[payload])?;
+                    state.memory.consume(length);
+                    state.read += length as u64;
+                    Ok(Some(Some(delivered)))
+                }
+                Found::More(missing) => {
+                    ahead.missing = missing;
+                    Ok(None)
+                }
+                Found::TooLong(size) => Err(self.too_long(doing, framing, size)),
+            }
+        })
+    }
+
+    /// Fills `target` completely, without a copy in between. `false` is an end of the stream before the first byte.
+    ///
+    /// # Errors
+    /// As [`recv_frame`](Self::recv_frame); what had come is in the input buffer then.
+    pub fn recv_exactly_into(&self, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<bool> {
+        let doing = "recv_exactly";
+        let size = target.len();
+        // `loan` outlives `state`, in whose drop the assembly ends.
+        let (assembly, _loan) = Assembly::new(target);
+        let state = self.input.lock_in_turn(&self.gate, wait).map_err(|stop| self.stopped(doing, stop, wait))?;
+        let mut state = Assembling { state, direction: &self.input };
+        state.begin(assembly);
+        self.read_in_turn(doing, wait, &mut state.state, &mut InPlace, &mut |state, _, ended| {
+            let Some(assembly) = &mut state.assembly else { return Ok(Some(false)) };
+            if assembly.is_full() {
+                state.assembly = None;
+                state.read += size as u64;
+                return Ok(Some(true));
+            }
+            match assembly.filled() {
+                _ if !ended => Ok(None),
+                [] => Ok(Some(false)),
+                partial => Err(self.cut_off(doing, &Exactly(size), partial)),
+            }
+        })
+    }
+
+    /// Puts bytes back in front of the input buffer: the next read returns them first.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Held`] if Rust memory would exceed [`PUT_BACK_LIMIT`].
+    pub fn unrecv(&self, bytes: &[u8]) -> Result<()> {
+        let _inside = self.enter("unrecv")?;
+        let mut state = self.input.lock();
+        let held = state.memory.len();
+        if bytes.len().saturating_add(held) > PUT_BACK_LIMIT {
+            return Err(Error::Held(format!(
+                "unrecv: {} bytes on top of the {held} in Rust memory are more than the limit of {PUT_BACK_LIMIT}; nothing was put back",
+                bytes.len()
+            )));
+        }
+        state.memory.put_back(bytes);
+        state.put_back += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn read<F: Fill, T>(
+        &self,
+        doing: &'static str,
+        wait: &mut Wait<'_>,
+        filler: &mut F,
+        mut take: impl FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let mut state = self.input.lock_in_turn(&self.gate, wait).map_err(|stop| self.stopped(doing, stop, wait))?;
+        let result = self.read_in_turn(doing, wait, &mut state, filler, &mut take);
+        self.input.end_turn(&mut state);
+        result
+    }
+
+    /// The one way of every read. `take` is called with the lock held and must only copy.
+    fn read_in_turn<F: Fill, T>(
+        &self,
+        doing: &'static str,
+        wait: &mut Wait<'_>,
+        state: &mut MutexGuard<'_, Reading>,
+        filler: &mut F,
+        take: &mut dyn FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>>,
+    ) -> Result<T> {
+        if let Some(whole) = take(state, filler, false)? {
+            return Ok(whole);
+        }
+        let inside = self.enter(doing)?;
+        let socket = &**inside;
+        let mut reads = 0;
+        loop {
+            let mut filled = if filler.is_large(state) {
+                // The copy takes long enough to let others run meanwhile.
+                let mut filled = Ok(0);
+                Direction::take_turn(&mut **state);
+                MutexGuard::unlocked(state, || {
+                    wait.patience.released(&mut || filled = self.fill(&mut self.input.lock(), filler, socket));
+                });
+                filled
+            } else {
+                self.fill(state, filler, socket)
+            };
+            if filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                Direction::take_turn(&mut **state);
+                let waited = MutexGuard::unlocked(state, || {
+                    self.gate.wait(socket, Interest::Read, wait, Some(&self.spin), &mut || {
+                        filled = self.fill(&mut self.input.lock(), filler, socket);
+                        !filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+                    })
+                });
+                waited.map_err(|stop| self.stopped(doing, stop, wait))?;
+            }
+            let ended = match filled {
+                Ok(count) => count == 0,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+                Err(error) => return Err(self.failed(doing, error)),
+            };
+            if let Some(whole) = take(state, filler, ended)? {
+                return Ok(whole);
+            }
+            reads += 1;
+            if reads % READS_BETWEEN_CHECKS == 0 {
+                Direction::take_turn(&mut **state);
+                MutexGuard::unlocked(state, || wait.check()).map_err(|stop| self.stopped(doing, stop, wait))?;
+            }
+        }
+    }
+
+    /// One non-blocking read. The kernel tells of a reset or another fatal error once and then of an end of stream; here it stays an error.
+    fn fill<F: Fill>(&self, state: &mut Reading, filler: &mut F, socket: &Socket) -> io::Result<usize> {
+        match filler.fill(state, socket) {
+            Ok(0) => self.broken().map_or(Ok(0), Err),
+            Ok(count) => {
+                if F::TAKES {
+                    state.received += count as u64;
+                }
+                Ok(count)
+            }
+            Err(error) => {
+                self.remember(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The stream ended inside a frame.
+    fn cut_off(&self, doing: &str, framing: &impl Framing, partial: &[u8]) -> Error {
+        Error::Incomplete {
+            message: format!(
+                "{doing}: the peer of {self} finished (FIN) after {} bytes, before {} was complete; they are in .partial and still in the input buffer",
+                partial.len(),
+                framing.name()
+            ),
+            partial: partial.to_vec(),
+            expected: framing.expected(),
+        }
+    }
+
+    /// The stream ended where a frame would begin, and the call has no value that says so.
+    pub fn ended(&self, doing: &str, framing: &impl Framing) -> Error {
+        Error::Incomplete {
+            message: format!("{doing}: the peer of {self} finished (FIN); {} was awaited and nothing of it came", framing.name()),
+            partial: Vec::new(),
+            expected: framing.expected(),
+        }
+    }
+
+    fn too_long(&self, doing: &str, framing: &impl Framing, size: usize) -> Error {
+        let limit = framing.limit();
+        Error::TooLong {
+            message: format!(
+                "{doing}: {} is longer than max_bytes={limit} on {self} ({size} bytes or more); the bytes are still in the input buffer: \
+                 allow more, or take them with recv()",
+                framing.name()
+            ),
+            limit,
+        }
+    }
+}
+
+/// The lock of the reading direction while a caller's memory is filled in place. When it ends, a part that did not become whole goes back.
+struct Assembling<'a> {
+    state: MutexGuard<'a, Reading>,
+    direction: &'a Direction<Reading>,
+}
+
+impl Assembling<'_> {
+    fn begin(&mut self, mut assembly: Assembly) {
+        let count = self.state.memory.take_into(assembly.rest());
+        assembly.advance(count);
+        self.state.assembly = Some(assembly);
+    }
+}
+
+impl Drop for Assembling<'_> {
+    fn drop(&mut self) {
+        if let Some(assembly) = self.state.assembly.take() {
+            self.state.memory.put_back(assembly.filled());
+        }
+        self.direction.end_turn(&mut self.state);
+    }
+}

@@ -1,0 +1,138 @@
+//! Handing bytes to the kernel. What it takes is counted, and its last part copied, under the lock of this direction, so that a view of the
+//! output buffer always fits the bytes.
+
+use std::io::{self, IoSlice};
+
+use parking_lot::MutexGuard;
+use socket2::Socket;
+
+use super::Connection;
+use super::direction::{Direction, Writing};
+use crate::core::error::{Error, Result};
+use crate::core::framing::Prefixed;
+use crate::core::sys::{Interest, SEND_FLAGS};
+use crate::core::wait::Wait;
+
+/// From here on the kernel's copy takes longer than letting go of the interpreter and taking it again.
+const LARGE: usize = 64 << 10;
+
+impl Connection {
+    /// Hands over as many bytes as the kernel takes at once, at least one, and tells how many (send(2)).
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::TimedOut`], [`Error::WouldBlock`], or the kernel's: EPIPE, ECONNRESET.
+    pub fn send(&self, data: &[u8], wait: &mut Wait<'_>) -> Result<usize> {
+        self.write("send", [data, &[]], wait, false)
+    }
+
+    /// Hands over all bytes; no other thread's come between.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), as the cause of an [`Error::Partly`] that tells how far it came.
+    pub fn sendall(&self, data: &[u8], wait: &mut Wait<'_>) -> Result<()> {
+        self.write("sendall", [data, &[]], wait, true).map(drop)
+    }
+
+    /// Hands over a payload behind its length, in one piece where it fits.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] if the prefix cannot hold the length; else as [`sendall`](Self::sendall).
+    pub fn send_frame(&self, payload: &[u8], framing: &Prefixed, wait: &mut Wait<'_>) -> Result<()> {
+        let header = framing.header(payload.len()).ok_or_else(|| {
+            let limit = framing.largest();
+            Error::TooLong {
+                message: format!(
+                    "send_frame: {} bytes do not fit behind this prefix, which counts to {limit}; use a wider prefix. Nothing was sent",
+                    payload.len()
+                ),
+                limit,
+            }
+        })?;
+        self.write("send_frame", [&header, payload], wait, true).map(drop)
+    }
+
+    fn write(&self, doing: &'static str, parts: [&[u8]; 2], wait: &mut Wait<'_>, all: bool) -> Result<usize> {
+        let total = parts[0].len() + parts[1].len();
+        let mut sent = 0;
+        let mut state = self.output.lock_in_turn(&self.gate, wait).map_err(|stop| self.stopped(doing, stop, wait))?;
+        let result = self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent);
+        self.output.end_turn(&mut state);
+        match result {
+            Ok(()) => Ok(sent),
+            Err(cause) if all && total > 0 => {
+                let cause = cause.and(&format!("; {sent} of {total} bytes had been handed to the kernel"));
+                Err(Error::Partly { sent, cause: Box::new(cause) })
+            }
+            Err(cause) => Err(cause),
+        }
+    }
+
+    fn write_in_turn(
+        &self,
+        doing: &'static str,
+        parts: [&[u8]; 2],
+        wait: &mut Wait<'_>,
+        state: &mut MutexGuard<'_, Writing>,
+        all: bool,
+        sent: &mut usize,
+    ) -> Result<()> {
+        let inside = self.enter(doing)?;
+        let socket = &**inside;
+        loop {
+            let [first, second] = rest(parts, *sent);
+            if first.is_empty() && second.is_empty() {
+                return Ok(());
+            }
+            let handed = if first.len() + second.len() > LARGE {
+                let mut handed = Ok(0);
+                Direction::take_turn(&mut **state);
+                MutexGuard::unlocked(state, || {
+                    wait.patience.released(&mut || handed = hand_over(&mut self.output.lock(), socket, [first, second]));
+                    wait.check()
+                })
+                .map_err(|stop| {
+                    // What the kernel took before the signal came counts all the same.
+                    *sent += handed.as_ref().copied().unwrap_or(0);
+                    self.stopped(doing, stop, wait)
+                })?;
+                handed
+            } else {
+                hand_over(state, socket, [first, second])
+            };
+            match handed {
+                Ok(count) => {
+                    *sent += count;
+                    if !all {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Direction::take_turn(&mut **state);
+                    MutexGuard::unlocked(state, || self.gate.wait(socket, Interest::Write, wait, None, &mut || false))
+                        .map_err(|stop| self.stopped(doing, stop, wait))?;
+                }
+                Err(error) => return Err(self.failed(doing, error)),
+            }
+        }
+    }
+}
+
+/// What is left of two parts after `sent` bytes.
+fn rest([first, second]: [&[u8]; 2], sent: usize) -> [&[u8]; 2] {
+    let from_first = sent.min(first.len());
+    [&first[from_first..], &second[sent - from_first..]]
+}
+
+/// One non-blocking send.
+fn hand_over(state: &mut Writing, socket: &Socket, [first, second]: [&[u8]; 2]) -> io::Result<usize> {
+    let count = match (first, second) {
+        (only, []) | ([], only) => socket.send_with_flags(only, SEND_FLAGS)?,
+        (first, second) => socket.send_vectored_with_flags(&[IoSlice::new(first), IoSlice::new(second)], SEND_FLAGS)?,
+    };
+    let of_first = count.min(first.len());
+    state.tail.push(&first[..of_first]);
+    state.tail.push(&second[..count - of_first]);
+    state.sent += count as u64;
+    Ok(count)
+}

@@ -1,0 +1,219 @@
+//! Bytes that left the kernel's receive queue and were not handed out yet, and a copy of the last bytes sent. Plain containers, no system calls
+//! but the one read that fills them.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+
+/// The first read of a connection asks for this much; each read that fills its chunk doubles the next, up to [`LARGEST_CHUNK`].
+const FIRST_CHUNK: usize = 4 << 10;
+const LARGEST_CHUNK: usize = 256 << 10;
+/// An empty memory larger than this goes back to the allocator.
+const KEEP: usize = 512 << 10;
+
+/// The part of the input buffer that lies in Rust.
+#[derive(Debug, Default)]
+pub struct Memory {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    chunk: usize,
+    /// Counts every change at the front, so that a half-done search knows to start again.
+    epoch: u64,
+}
+
+impl Memory {
+    /// What it holds, oldest first.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Changes whenever bytes were taken from or put at the front.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Drops the oldest `count` bytes, which somebody has taken.
+    pub fn consume(&mut self, count: usize) {
+        self.epoch += 1;
+        self.start = (self.start + count).min(self.end);
+        if self.is_empty() {
+            self.start = 0;
+            self.end = 0;
+            if self.bytes.len() > KEEP {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// Moves the oldest bytes into `target`, as many as fit, and tells how many.
+    pub fn take_into(&mut self, target: &mut [MaybeUninit<u8>]) -> usize {
+        let count = self.len().min(target.len());
+        for (to, from) in target.iter_mut().zip(self.as_slice()) {
+            to.write(*from);
+        }
+        self.consume(count);
+        count
+    }
+
+    /// Puts bytes back in front of all others.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.epoch += 1;
+        if bytes.len() > self.start {
+            // Room in front: move what is here to the back of a larger area.
+            let held = self.len();
+            let mut larger = vec![0; bytes.len() + held];
+            larger[bytes.len()..].copy_from_slice(self.as_slice());
+            self.bytes = larger;
+            self.start = bytes.len();
+            self.end = bytes.len() + held;
+        }
+        self.start -= bytes.len();
+        self.bytes[self.start..self.start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// One read of `source` behind what it holds; `missing` is how many bytes the reader still lacks, if that is known.
+    ///
+    /// # Errors
+    /// Those of the read; nothing is changed then.
+    pub fn fill(&mut self, mut source: impl Read, missing: usize) -> io::Result<usize> {
+        let wanted = self.chunk.max(FIRST_CHUNK).max(missing.min(LARGEST_CHUNK));
+        self.make_room(wanted);
+        let room = self.end..self.end + wanted;
+        let count = source.read(&mut self.bytes[room])?;
+        self.end += count;
+        if count == wanted {
+            self.chunk = (wanted * 2).min(LARGEST_CHUNK);
+        }
+        Ok(count)
+    }
+
+    fn make_room(&mut self, wanted: usize) {
+        if self.bytes.len() - self.end >= wanted {
+            return;
+        }
+        if self.start > 0 && self.bytes.len() - self.len() >= wanted && self.start >= self.len() {
+            // At least half of it is free in front: moving costs no more than reading did.
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        } else {
+            let size = (self.end + wanted).max(self.bytes.len() * 2).max(FIRST_CHUNK);
+            self.bytes.resize(size, 0);
+        }
+    }
+}
+
+/// A copy of the last bytes sent, at most [`Tail::LIMIT`]. Cut to the number that the kernel reports as outstanding, it is what the peer
+/// has not acknowledged: the queue itself cannot be read without privileges.
+#[derive(Debug, Default)]
+pub struct Tail(VecDeque<u8>);
+
+impl Tail {
+    /// The most that is kept.
+    pub const LIMIT: usize = 64 << 10;
+
+    /// Remembers what the kernel just took.
+    pub fn push(&mut self, sent: &[u8]) {
+        let sent = &sent[sent.len().saturating_sub(Self::LIMIT)..];
+        let excess = (self.0.len() + sent.len()).saturating_sub(Self::LIMIT);
+        self.0.drain(..excess);
+        self.0.extend(sent);
+    }
+
+    /// The last `outstanding` bytes sent, or as many of them as are kept.
+    pub fn last(&self, outstanding: usize) -> Vec<u8> {
+        let skip = self.0.len().saturating_sub(outstanding);
+        self.0.range(skip..).copied().collect()
+    }
+
+    /// Gives the memory back: nothing is outstanding.
+    pub fn forget(&mut self) {
+        self.0 = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn filled(bytes: &[u8]) -> Memory {
+        let mut memory = Memory::default();
+        let mut source = bytes;
+        while memory.fill(&mut source, 0).unwrap() > 0 {}
+        memory
+    }
+
+    #[test]
+    fn memory_is_given_back_when_a_flood_is_over() {
+        let mut memory = filled(&vec![7; 1 << 20]);
+        memory.consume(1 << 20);
+        assert_eq!(memory.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn the_tail_keeps_the_newest() {
+        let mut tail = Tail::default();
+        tail.push(&vec![1; Tail::LIMIT]);
+        tail.push(b"xyz");
+        assert_eq!(tail.last(4), [1, b'x', b'y', b'z']);
+        assert_eq!(tail.last(usize::MAX).len(), Tail::LIMIT);
+        tail.push(&vec![2; 3 * Tail::LIMIT]);
+        assert_eq!(tail.last(usize::MAX), vec![2; Tail::LIMIT]);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Fill(Vec<u8>),
+        Consume(usize),
+        PutBack(Vec<u8>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..6000);
+        prop_oneof![
+            bytes.clone().prop_map(Step::Fill),
+            (0usize..9000).prop_map(Step::Consume),
+            bytes.prop_map(Step::PutBack),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_a_queue_with_a_put_back(steps in proptest::collection::vec(step(), 0..40)) {
+            let mut memory = Memory::default();
+            let mut model: VecDeque<u8> = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Fill(bytes) => {
+                        let mut source = &bytes[..];
+                        while memory.fill(&mut source, 0).unwrap() > 0 {}
+                        model.extend(&bytes);
+                    }
+                    Step::Consume(count) => {
+                        memory.consume(count);
+                        model.drain(..count.min(model.len()));
+                    }
+                    Step::PutBack(bytes) => {
+                        memory.put_back(&bytes);
+                        for &byte in bytes.iter().rev() {
+                            model.push_front(byte);
+                        }
+                    }
+                }
+                prop_assert_eq!(memory.as_slice(), model.make_contiguous() as &[u8]);
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The rule of this house: plain Rust only, no Python anywhere below. A caller brings its own way of waiting
+//! ([`wait::Patience`]); everything that is shown leaves as a frozen copy.
+
+pub mod address;
+pub mod connect;
+pub mod connection;
+pub mod error;
+pub mod framing;
+pub mod gate;
+pub mod info;
+pub mod listener;
+pub mod memory;
+pub mod ports;
+mod reason;
+pub mod resolve;
+mod spin;
+pub mod state;
+mod sys;
+pub mod view;
+pub mod wait;
+
+pub use connect::{Opening, connect, pair};
+pub use connection::Connection;
+pub use error::{Error, Result};
+pub use info::TcpInfo;
+pub use listener::{Listener, Listening};
+pub use state::TcpState;
+pub use view::{Input, Output, Totals};
+pub use wait::{Deadline, Patience, Timeout, Uninterrupted, Wait};

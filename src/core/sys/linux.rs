@@ -1,0 +1,83 @@
+//! Linux: everything that socklens shows can be asked for without privileges (tcp(7), socket(7)).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::EventfdFlags;
+use rustix::net::SocketFlags;
+use socket2::Socket;
+
+use super::unix::{ask, getsockopt};
+use crate::core::info::TcpInfo;
+use crate::core::state::TcpState;
+
+const SIOCINQ: libc::c_ulong = 0x541B;
+const SIOCOUTQ: libc::c_ulong = 0x5411;
+/// Not in tcp(7): linux/sockios.h.
+const SIOCOUTQNSD: libc::c_ulong = 0x894B;
+
+/// An eventfd(2).
+#[derive(Debug)]
+pub(crate) struct WakeHandle(OwnedFd);
+
+impl WakeHandle {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Cannot fail usefully: a full counter is a handle that is pulled already.
+    pub(crate) fn wake(&self) {
+        let _already_pulled = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    pub(crate) fn drain(&self) {
+        let _not_pulled = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+impl AsFd for WakeHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// accept4(2): close-on-exec and non-blocking in one call.
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (fd, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    Ok((Socket::from(fd), peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+}
+
+pub(crate) fn recv_queue(socket: &Socket) -> io::Result<Option<usize>> {
+    ask(socket, SIOCINQ).map(Some)
+}
+
+pub(crate) fn send_queue(socket: &Socket) -> io::Result<Option<usize>> {
+    let queue = ask(socket, SIOCOUTQ)?;
+    // The queue is counted in sequence numbers, and a FIN has one: in these states it is not acknowledged yet.
+    let fin = match tcp_state(socket)? {
+        Some(TcpState::FIN_WAIT_1 | TcpState::CLOSING | TcpState::LAST_ACK) => 1,
+        _ => 0,
+    };
+    Ok(Some(queue.saturating_sub(fin)))
+}
+
+pub(crate) fn send_queue_unsent(socket: &Socket) -> io::Result<Option<usize>> {
+    ask(socket, SIOCOUTQNSD).map(Some)
+}
+
+/// TCP_INFO on a listener gives its accept queue in two fields that mean other things on a connection (`tcp_get_info` in the kernel).
+pub(crate) fn accept_queue(listener: &Socket) -> io::Result<Option<(u32, u32)>> {
+    let info = tcp_info(listener)?;
+    Ok(info.unacked.zip(info.sacked))
+}
+
+pub(crate) fn tcp_info(socket: &Socket) -> io::Result<TcpInfo> {
+    // Larger than today's 280 bytes: what a later kernel adds is not cut off, only not named yet.
+    getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, 512).map(|bytes| TcpInfo::parse(&bytes))
+}
+
+pub(crate) fn tcp_state(socket: &Socket) -> io::Result<Option<TcpState>> {
+    let bytes = getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, 1)?;
+    Ok(bytes.first().and_then(|&number| TcpState::from_number(number)))
+}

@@ -1,0 +1,40 @@
+//! The operating system, chosen once. Every backend offers the functions listed here, with the same contract; a value that a
+//! platform cannot know is `None`. This is the only room that makes raw system calls.
+//!
+//! - `accept(&Socket)`: the next client, close-on-exec and non-blocking, with its address.
+//! - `recv_queue(&Socket)`: bytes that the kernel holds for the reader. `send_queue`: bytes it has taken and not had acknowledged,
+//!   without a FIN that is counted among them on some systems. `send_queue_unsent`: how many of those were not sent at all yet.
+//! - `accept_queue(&Socket)`: (connections waiting, limit) of a listener.
+//! - `tcp_info(&Socket)`: all that the kernel tells of a connection; `tcp_state`: its state alone.
+//! - `getsockopt`, `setsockopt`: options by number, as bytes.
+
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+mod apple;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "ios", windows)))]
+mod other;
+mod peek;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod pipe;
+mod poll;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+pub(crate) use apple::*;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "ios", windows)))]
+pub(crate) use other::*;
+pub(crate) use peek::peek;
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use pipe::*;
+pub(crate) use poll::Interest;
+pub(crate) use poll::{Polled, Waker, poll};
+#[cfg(unix)]
+pub(crate) use unix::*;
+#[cfg(windows)]
+pub(crate) use windows::*;

@@ -1,0 +1,174 @@
+//! How long a call waits, and who may end the wait. A timeout becomes a deadline once, at the door; the sleeping itself is in `gate.rs`.
+
+use std::time::{Duration, Instant};
+
+use super::error::{Error, Result};
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// Until it is done.
+    Forever,
+    /// So long; zero never waits.
+    After(Duration),
+}
+
+impl Timeout {
+    /// From seconds.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a negative number or NaN.
+    pub fn from_secs(seconds: f64) -> Result<Self> {
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err(Error::Invalid(format!(
+                "a timeout of {seconds} seconds cannot be waited for: give 0 or more seconds, or None to wait for ever"
+            )));
+        }
+        // More than a Duration holds (584 thousand million years) is for ever.
+        Ok(Duration::try_from_secs_f64(seconds).map_or(Self::Forever, Self::After))
+    }
+
+    /// In seconds; `None` is for ever.
+    pub fn as_secs(self) -> Option<f64> {
+        match self {
+            Self::Forever => None,
+            Self::After(time) => Some(time.as_secs_f64()),
+        }
+    }
+}
+
+/// A moment at which a wait ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    timeout: Timeout,
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    /// A timeout that starts to run now.
+    pub fn starting_now(timeout: Timeout) -> Self {
+        let at = match timeout {
+            Timeout::Forever => None,
+            Timeout::After(Duration::ZERO) => None,
+            Timeout::After(time) => Instant::now().checked_add(time),
+        };
+        Self { timeout, at }
+    }
+
+    /// Whether the caller does not want to wait at all.
+    pub fn is_immediate(&self) -> bool {
+        self.timeout == Timeout::After(Duration::ZERO)
+    }
+
+    /// What is left; `None` is for ever.
+    pub fn remaining(&self) -> Option<Duration> {
+        if self.is_immediate() {
+            return Some(Duration::ZERO);
+        }
+        self.at.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// The timeout that it was made from.
+    pub fn timeout(&self) -> Timeout {
+        self.timeout
+    }
+}
+
+/// The caller asked to stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+/// What the caller lends to a call that may wait: a way to let others run meanwhile, and a way to be called back.
+///
+/// No lock of this crate is held while `released` runs its work or comes back from it.
+pub trait Patience {
+    /// The longest sleep after which [`check`](Self::check) must be asked; `None` if it need not be.
+    fn slice(&self) -> Option<Duration>;
+    /// Runs `work`, which may sleep or take long, while others may run.
+    fn released(&mut self, work: &mut (dyn FnMut() + Send));
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the wait has to end.
+    fn check(&mut self) -> std::result::Result<(), Interrupted>;
+}
+
+/// Patience without an interpreter: nothing to let go of, nobody who interrupts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uninterrupted;
+
+impl Patience for Uninterrupted {
+    fn slice(&self) -> Option<Duration> {
+        None
+    }
+
+    fn released(&mut self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
+    fn check(&mut self) -> std::result::Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+/// One call's leave to wait: until when, and at whose pleasure.
+pub struct Wait<'a> {
+    /// When it ends.
+    pub deadline: Deadline,
+    /// Who lets it wait.
+    pub patience: &'a mut dyn Patience,
+}
+
+impl<'a> Wait<'a> {
+    /// A wait whose timeout starts to run now.
+    pub fn new(timeout: Timeout, patience: &'a mut dyn Patience) -> Self {
+        Self { deadline: Deadline::starting_now(timeout), patience }
+    }
+
+    /// The length of the next sleep: one slice of patience, or what is left until the deadline.
+    pub(crate) fn next_sleep(&self) -> Option<Duration> {
+        match (self.patience.slice(), self.deadline.remaining()) {
+            (Some(slice), Some(left)) => Some(slice.min(left)),
+            (slice, left) => slice.or(left),
+        }
+    }
+
+    /// Asks the caller whether to go on.
+    pub(crate) fn check(&mut self) -> std::result::Result<(), Stop> {
+        self.patience.check().map_err(|Interrupted| Stop::Interrupted)
+    }
+}
+
+/// Why a wait ended without what it waited for.
+#[derive(Debug)]
+pub enum Stop {
+    /// The timeout was zero.
+    WouldBlock,
+    /// The deadline passed.
+    TimedOut,
+    /// The caller asked to stop.
+    Interrupted,
+    /// The object was closed meanwhile.
+    Closed,
+    /// The system call failed.
+    Os(std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_number_of_seconds() {
+        assert_eq!(Timeout::from_secs(0.5).unwrap(), Timeout::After(Duration::from_millis(500)));
+        assert_eq!(Timeout::from_secs(f64::INFINITY).unwrap(), Timeout::Forever);
+        for bad in [-1.0, f64::NAN, f64::NEG_INFINITY] {
+            assert!(Timeout::from_secs(bad).unwrap_err().to_string().contains("None to wait for ever"));
+        }
+    }
+
+    #[test]
+    fn a_huge_timeout_is_for_ever() {
+        assert_eq!(Deadline::starting_now(Timeout::from_secs(1e300).unwrap()).remaining(), None);
+    }
+}

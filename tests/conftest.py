@@ -1,0 +1,69 @@
+"""Fixtures for every test. socklens is imported inside them, so that a test of the import itself starts clean."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import helpers
+import hypothesis
+import pytest
+
+# The time that a socket takes is no property of the code: no deadline for one example.
+hypothesis.settings.register_profile("sockets", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("sockets")
+
+if TYPE_CHECKING:
+    from socklens import Connection, Listener
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A listener on a free port of 127.0.0.1."""
+    import socklens as sl
+
+    with sl.listen(port=0) as listener:
+        yield listener
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Connection, Connection]]:
+    """The two ends of one connection: client, server."""
+    import socklens as sl
+
+    client, server = sl.pair()
+    with client, server:
+        yield client, server
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[..., Future[Any]]]:
+    """`helpers.in_thread`, and when the test is over, every call must have come to an end."""
+    started: list[Future[Any]] = []
+
+    def start(call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        started.append(helpers.in_thread(call, *args, **kwargs))
+        return started[-1]
+
+    yield start
+    helpers.eventually(lambda: all(future.done() for future in started), what="the end of every call in a thread")
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Fails the test if a file descriptor or a thread that was not there before it is still there after it."""
+    gc.collect()
+    before = helpers.resources()
+    yield
+
+    def leaked() -> set[str]:
+        gc.collect()
+        return helpers.resources() - before
+
+    # A thread may still be on its way out.
+    with contextlib.suppress(AssertionError):
+        helpers.eventually(lambda: not leaked(), timeout=2)
+    assert not leaked(), "left over by the test"

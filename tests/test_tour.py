@@ -1,0 +1,129 @@
+"""The tour runs everywhere, ends by itself with status 0, and shows the lecture's facts as the kernel tells them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+from program import SOCKLENS
+from socklens.display.escape import cells
+
+LINUX = sys.platform.startswith("linux")
+HOST = "127.0.0.101" if LINUX else "127.0.0.1"
+
+
+def tour(**env: str) -> str:
+    done = subprocess.run(
+        [*SOCKLENS, "tour"], capture_output=True, timeout=60, env={**os.environ, "PYTHONUTF8": "0", **env}
+    )
+    assert done.stderr == b""
+    assert done.returncode == 0
+    return done.stdout.decode(env.get("PYTHONIOENCODING", "utf-8"))
+
+
+def shows(drawn: str, *facts: str) -> None:
+    """The facts stand in the text, in this order."""
+    position = 0
+    for fact in facts:
+        found = re.search(fact, drawn[position:])
+        assert found, f"no {fact!r} after:\n{drawn[:position][-500:]}"
+        position += found.end()
+
+
+def test_the_seven_steps() -> None:
+    drawn = tour(PYTHONIOENCODING="utf-8")
+    shows(
+        drawn,
+        r"1\. A listens",
+        r">>> listener = sl\.listen\(",
+        r"LISTEN",
+        r"2\. B connects",
+        r"● 1 waiting",
+        r"ESTABLISHED",
+        r"3\. A accepts B",
+        r">>> a_for_b = listener\.accept\(",
+        r"a_for_b .*ESTABLISHED.* b .*ESTABLISHED",
+        r"4\. A is still listening",
+        r"listener .*LISTEN",
+        r"a_for_b .*ESTABLISHED",
+        r"a_for_c .*ESTABLISHED",
+        r"5\. Bytes move",
+        r'"hello A\\n"',
+        r"b'hello A\\n'",
+        r'"hello B, A here\\n"',
+        r"b'hello B, A here\\n'",
+        r"6\. One listener",
+        r"OSError: \[Errno \d+\]",
+        r"7\. Closing",
+        r">>> a_for_b\.recv\(1024\)\nb''",
+        r"CLOSE_WAIT",
+        r"closed",
+        r"closed",
+        r"ConnectionRefusedError",
+        r"make notebook",
+    )
+    if LINUX:
+        shows(drawn, r"7\. Closing", r"CLOSE_WAIT.*FIN_WAIT_2", r"a_for_b .* closed .* b .* closed · TIME_WAIT")
+        shows(drawn, r"6\. One listener", rf"\b{HOST}:\d+")
+    assert max(map(cells, drawn.splitlines())) <= 80
+    assert "\x1b" not in drawn
+
+
+def test_both_sockets_of_a_connection_mirror_each_other() -> None:
+    step = tour(PYTHONIOENCODING="utf-8").split("3. A accepts B")[1].split("4. A is")[0]
+    local = re.search(r"local (\S+) .*local (\S+)", step)
+    peer = re.search(r"peer  (\S+) .*peer  (\S+)", step)
+    assert local is not None
+    assert peer is not None
+    assert local.groups() == peer.groups()[::-1]
+
+
+def test_a_taken_port_is_said_with_its_holder_and_another_is_used() -> None:
+    with contextlib.ExitStack() as stack:
+        held = False  # or somebody else has it already, which is as good
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server((HOST, 6666)))
+            held = True
+        drawn = tour(PYTHONIOENCODING="utf-8")
+    unwrapped = " ".join(drawn.split())
+    shows(
+        unwrapped,
+        r'>>> listener = sl\.listen\("127\.0\.0\.1\d*", 6666\)',
+        r"OSError: \[Errno",
+        r"6666",
+        r"Note: port 6666",
+    )
+    shows(unwrapped, r'>>> listener = sl\.listen\("127\.0\.0\.1\d*", 0\)', r"LISTEN", r"make notebook")
+    if LINUX and held:
+        assert str(os.getpid()) in unwrapped.split("Note: port 6666")[0]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_screen_without_unicode_gets_ascii(encoding: str) -> None:
+    drawn = tour(PYTHONIOENCODING=encoding)
+    assert drawn.isascii()
+    shows(drawn, r"\+- listener -+ LISTEN -\+", r"o 1 waiting", r'"hello A\\n"', r"make notebook")
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    with subprocess.Popen([*SOCKLENS, "tour"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait(60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--version"], r"^socklens \d+\.\d+"), ([], "tour"), (["--help"], "connect 127")]
+)
+def test_the_command_tells_its_version_and_its_commands(arguments: list[str], said: str) -> None:
+    done = subprocess.run([*SOCKLENS, *arguments], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(said, done.stdout)
