@@ -32,7 +32,7 @@ fmt: $(VENV)/with-lint $(VENV)/with-test ## format Rust and Python, put imports 
 	@cargo fmt
 	@$(PY) -m ruff check --quiet --select I --fix
 	@$(PY) -m ruff format --quiet
-	@find notebooks -name '*.ipynb' -not -path '*/.*' -exec $(PY) -m nbstripout {} +
+	@find notebooks -name '*.ipynb' -not -path '*/.*' -exec $(PY) -m nbstripout --keep-id {} +
 
 clean: ## remove whatever was made here, the virtual environment too
 	@rm -rf $(VENV) target build .mypy_cache .pytest_cache .ruff_cache .hypothesis python/socklens/_socklens.*.so

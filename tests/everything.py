@@ -80,7 +80,7 @@ def steps(scratch: Path) -> Iterator[Step]:
     )
     notebooks = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     lacks = "" if notebooks else "there are no notebooks yet"
-    yield Step("notebooks stripped", [[*python, "nbstripout", "--verify", *notebooks]], lacks=lacks)
+    yield Step("notebooks stripped", [[*python, "nbstripout", "--keep-id", "--verify", *notebooks]], lacks=lacks)
     yield Step("pytest", [[*python, "pytest"]], shown=True)
 
     clean = scratch / "bin"

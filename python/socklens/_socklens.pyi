@@ -31,6 +31,22 @@ def pair(*, recv_buffer: int | None = None, send_buffer: int | None = None) -> t
 def set_default_timeout(seconds: float | None) -> None: ...
 def get_default_timeout() -> float | None: ...
 
+# What the Python side builds on.
+_HolderRow: TypeAlias = tuple[Address, Address | None, TcpState, int | None, str | None]
+
+def _endpoint(host: _Endpoint, port: int | None) -> tuple[str, int | None]: ...
+def _listen(
+    host: _Endpoint,
+    port: int | None,
+    backlog: int,
+    dual_stack: bool,
+    reuse_addr: bool,
+    recv_buffer: int | None,
+    send_buffer: int | None,
+    outer: int,
+) -> Listener: ...
+def _holders(host: _Endpoint, port: int) -> list[_HolderRow] | None: ...
+
 @final
 class TcpState:
     ESTABLISHED: ClassVar[TcpState]

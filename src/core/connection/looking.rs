@@ -31,6 +31,17 @@ impl Connection {
         })
     }
 
+    /// How many bytes wait to be read, in Rust memory and in the kernel's queue as far as the system tells.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    pub fn input_length(&self) -> Result<usize> {
+        self.with_socket("recv", |socket| {
+            let held = self.input.lock().memory.len();
+            Ok(held + sys::recv_queue(socket)?.unwrap_or(0))
+        })
+    }
+
     /// The output buffer as it is now: SIOCOUTQ, SIOCOUTQNSD, SO_SNDBUF and this program's copy of the last bytes sent.
     ///
     /// # Errors

@@ -1,0 +1,60 @@
+"""Who holds an address that could not be had, in a sentence. Says what the kernel's table shows, and nothing where it shows nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from . import _cells, _listen
+from ._socklens import TcpState, _holders
+
+if TYPE_CHECKING:
+    from ._address import Address
+
+    Row = tuple[Address, Address | None, TcpState, int | None, str | None]
+
+
+def describe(host: str, port: int) -> str:
+    """The sentence to put behind "address in use", with its leading full stop; empty where this system's table cannot be read."""
+    rows = _holders(host, port)
+    if rows is None:
+        return ""
+    if not rows:
+        return ". No listener and no connection has it, says the kernel's table; so a program has bound it without listening"
+    listeners = [row for row in rows if row[2] == TcpState.LISTEN]
+    if listeners:
+        return ". " + _listener(listeners[0])
+    return ". " + _connections(rows)
+
+
+def _listener(row: Row) -> str:
+    local, _, _, pid, program = row
+    if pid is None:
+        return f"A program of another user listens on {local}; the kernel tells its name to that user alone. Choose another port"
+    if pid != os.getpid():
+        return f"{program or 'A program'} (process {pid}) listens on {local}: stop it, or choose another port"
+    listener = next((listener for listener in _listen.live() if listener.local_addr == local), None)
+    if listener is None:
+        return f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make"
+    name = _variable(listener)
+    called = f"`{name}`" if name else "a listener without a name"
+    close = f"{name}.close()" if name else "listen(..., replace=True)"
+    return f"This program has it: {called}, made in {listener.created_at}. Use {close} first, or choose another port"
+
+
+def _connections(rows: list[Row]) -> str:
+    local, peer, state, pid, program = rows[0]
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    if all(row[2] == TcpState.TIME_WAIT for row in rows):
+        return (
+            f"Its old connection with {peer} rests in TIME_WAIT{more}, for a minute at the most: wait, or leave reuse_addr on, "
+            "which lets a listener have the port all the same"
+        )
+    owner = "this program" if pid == os.getpid() else f"{program} (process {pid})" if pid else "no process any more"
+    return f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}"
+
+
+def _variable(value: object) -> str | None:
+    """The variable that holds it, if one does."""
+    names = [name for name, other in _cells.namespace().items() if other is value and not name.startswith("_")]
+    return names[0] if names else None

@@ -1,0 +1,283 @@
+//! The class Connection: who it connects, what the kernel sees, its options, its life. Its send and recv families have rooms of their own.
+
+use std::time::Duration;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyType};
+
+use super::arguments::{Count, TimeoutArg, kind, python_address, timeout};
+use super::bytes::reading;
+use super::errors::plainly;
+use super::handover;
+use super::info::{TcpInfo, TcpState};
+use super::patience::{releasing, waiting};
+use super::site::{Site, warn_unclosed};
+use super::view::{InputBuffer, OutputBuffer, Totals};
+use crate::core;
+
+/// One end of a TCP connection: a real socket of this machine's kernel.
+///
+/// Made by `socklens.connect()`, by `listener.accept()`, or from a socket of Python's with `Connection.from_socket()`. A connection is the pair of
+/// two endpoints, `local_addr` and `peer_addr`; its other end is another socket, here or elsewhere.
+///
+/// Everything may be used from several threads at once; one reader and one writer never wait for each other. Use it in a `with` statement, or
+/// close it.
+#[pyclass(frozen, weakref, module = "socklens")]
+pub(super) struct Connection {
+    pub(super) core: core::Connection,
+    site: Site,
+}
+
+impl Connection {
+    pub(super) fn new(core: core::Connection, site: Site) -> Self {
+        Self { core, site }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.core.is_closed() {
+            warn_unclosed(&self.core.to_string(), &self.site);
+        }
+    }
+}
+
+/// What getsockopt answers: a number, or the bytes where their count was given.
+pub(super) fn option_value<'py>(py: Python<'py>, bytes: &[u8], buflen: usize) -> PyResult<Bound<'py, PyAny>> {
+    if buflen > 0 {
+        return Ok(PyBytes::new(py, bytes).into_any());
+    }
+    let number = match *bytes {
+        [one] => i32::from(one),
+        [a, b, c, d, ..] => i32::from_ne_bytes([a, b, c, d]),
+        _ => return Err(PyValueError::new_err("getsockopt: this option is not a number; give buflen, the size of its value in bytes")),
+    };
+    Ok(number.into_pyobject(py)?.into_any())
+}
+
+/// The bytes that setsockopt takes: a number's, or a buffer's.
+pub(super) fn with_option<T>(value: &Bound<'_, PyAny>, set: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
+    match value.extract::<i32>() {
+        Ok(number) => set(&number.to_ne_bytes()),
+        Err(_) => reading("setsockopt", value, set),
+    }
+}
+
+#[pymethods]
+impl Connection {
+    /// Takes over a connected `socket.socket`, which is detached: from now on the connection is used and closed here.
+    ///
+    /// Raises:
+    ///     ValueError: it is not a connected TCP socket, or it is closed; it stays as it was. TypeError: it is no socket.
+    #[classmethod]
+    fn from_socket(_class: &Bound<'_, PyType>, py: Python<'_>, sock: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (socket, timeout) = handover::take(sock, |socket| core::Connection::ends_of(socket).map(drop))?;
+        let core = core::Connection::from_socket(socket, timeout).map_err(plainly(py))?;
+        Ok(Self::new(core, Site::here(py, 0)))
+    }
+
+    /// This end's endpoint (getsockname(2)). On a server's connections its port is the listener's.
+    #[getter]
+    fn local_addr<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python_address(py, self.core.local_addr())
+    }
+
+    /// The other end's endpoint (getpeername(2)).
+    #[getter]
+    fn peer_addr<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python_address(py, self.core.peer_addr())
+    }
+
+    /// Where in the program it was made: file and line, or notebook cell.
+    #[getter]
+    fn created_at(&self, py: Python<'_>) -> PyResult<String> {
+        self.site.describe(py)
+    }
+
+    /// Whether this program has closed it. (What the peer did shows in `state`.)
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// The state that the kernel has the connection in (TcpState, from TCP_INFO).
+    ///
+    /// After `close()` it is what the kernel's table still holds for these two endpoints (/proc/net/tcp): TIME_WAIT, say, or CLOSED for nothing.
+    ///
+    /// Raises:
+    ///     NotImplementedError: this system does not tell.
+    #[getter]
+    fn state(&self, py: Python<'_>) -> PyResult<TcpState> {
+        let state = self.core.state().map_err(plainly(py))?;
+        state.map(TcpState::from).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
+    }
+
+    /// All that the kernel tells of the connection (TCP_INFO, tcp(7)): a frozen TcpInfo.
+    fn info(&self, py: Python<'_>) -> PyResult<TcpInfo> {
+        self.core.info().map(TcpInfo::from).map_err(plainly(py))
+    }
+
+    /// Bytes over the connection's life: a frozen Totals. Works on a closed connection too.
+    #[getter]
+    fn totals(&self) -> Totals {
+        Totals(self.core.totals())
+    }
+
+    /// The bytes that have come and were not taken yet: a frozen InputBuffer.
+    #[getter]
+    fn input_buffer(&self, py: Python<'_>) -> PyResult<InputBuffer> {
+        self.core.input().map(InputBuffer).map_err(plainly(py))
+    }
+
+    /// The bytes that were sent and not acknowledged yet: a frozen OutputBuffer.
+    #[getter]
+    fn output_buffer(&self, py: Python<'_>) -> PyResult<OutputBuffer> {
+        self.core.output().map(OutputBuffer).map_err(plainly(py))
+    }
+
+    /// Waits until the handshake is over; only a connection made with `connect(..., wait=False)` has to.
+    ///
+    /// Raises:
+    ///     ConnectionRefusedError and its kin: the attempt failed. TimeoutError: no answer yet; the attempt goes on.
+    #[pyo3(signature = (*, timeout=TimeoutArg::OWN), text_signature = "($self, *, timeout=...)")]
+    fn wait_connected(&self, py: Python<'_>, timeout: TimeoutArg) -> PyResult<()> {
+        waiting(py, timeout.or(|| self.core.timeout()), |wait| self.core.wait_connected(wait))
+    }
+
+    /// Closes this end. Calls of other threads that wait on it end with ClosedError, and when it returns they have left.
+    ///
+    /// The kernel goes on to deliver what was sent, then sends FIN. If bytes were left unread it sends RST instead (RFC 1122 section 4.2.2.13).
+    /// Closing twice does nothing.
+    fn close(&self, py: Python<'_>) {
+        releasing(py, |patience| self.core.close(patience));
+    }
+
+    /// Closes this end with RST: what was not delivered is dropped, and the peer's next call raises ConnectionResetError.
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        releasing(py, |patience| self.core.abort(patience)).map_err(plainly(py))
+    }
+
+    fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    #[pyo3(signature = (kind, error, trace, /))]
+    fn __exit__(&self, py: Python<'_>, kind: Option<&Bound<'_, PyAny>>, error: Option<&Bound<'_, PyAny>>, trace: Option<&Bound<'_, PyAny>>) {
+        let _the_same_in_every_case = (kind, error, trace);
+        self.close(py);
+    }
+
+    /// How long a call waits unless it says otherwise: seconds, 0 for not at all, None for ever.
+    #[getter]
+    fn get_timeout(&self) -> Option<f64> {
+        self.core.timeout().as_secs()
+    }
+
+    #[setter]
+    fn set_timeout(&self, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.set_timeout(timeout(seconds)?);
+        Ok(())
+    }
+
+    /// Whether small pieces are sent at once (TCP_NODELAY) instead of being gathered while an ACK is awaited (Nagle's algorithm, RFC 896).
+    #[getter]
+    fn get_nodelay(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.nodelay().map_err(plainly(py))
+    }
+
+    #[setter]
+    fn set_nodelay(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+        self.core.set_nodelay(on).map_err(plainly(py))
+    }
+
+    /// Whether the kernel asks a silent peer now and then whether it is still there (SO_KEEPALIVE, RFC 1122 section 4.2.3.6).
+    #[getter]
+    fn get_keepalive(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.keepalive().map_err(plainly(py))
+    }
+
+    #[setter]
+    fn set_keepalive(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+        self.core.set_keepalive(on).map_err(plainly(py))
+    }
+
+    /// How many seconds `close()` waits for undelivered bytes (SO_LINGER); None, the default, leaves them to the kernel; 0 makes close an abort.
+    /// The kernel counts whole seconds.
+    #[getter]
+    fn get_linger(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        Ok(self.core.linger().map_err(plainly(py))?.map(|time| time.as_secs_f64()))
+    }
+
+    #[setter]
+    fn set_linger(&self, py: Python<'_>, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
+        let time = if seconds.is_none() {
+            None
+        } else {
+            let number = seconds.extract::<f64>().map_err(|_| ()).or_else(|()| kind(seconds).map(|_| f64::NAN))?;
+            if !(0.0..=65535.0).contains(&number) || number.fract() != 0.0 {
+                let given = kind(seconds)?;
+                return Err(PyValueError::new_err(format!("linger is a whole number of seconds from 0 to 65535, or None, not {given}")));
+            }
+            Some(Duration::from_secs_f64(number))
+        };
+        self.core.set_linger(time).map_err(plainly(py))
+    }
+
+    /// Any option by its number (getsockopt(2)): an int, or `buflen` bytes. The names are in Python's `socket` module.
+    #[pyo3(signature = (level, option, buflen=Count(0)), text_signature = "($self, level, option, buflen=0)")]
+    fn getsockopt<'py>(&self, py: Python<'py>, level: i32, option: i32, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
+        let size = option_size(buflen)?;
+        let bytes = self.core.getsockopt(level, option, size.max(4)).map_err(plainly(py))?;
+        option_value(py, &bytes[..bytes.len().min(size.max(4))], size)
+    }
+
+    /// Sets any option by its number (setsockopt(2)): an int, or bytes.
+    fn setsockopt(&self, py: Python<'_>, level: i32, option: i32, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        with_option(value, |bytes| self.core.setsockopt(level, option, bytes).map_err(plainly(py)))
+    }
+
+    /// The descriptor's number, for select and selectors; -1 once closed. It is readable for what the kernel holds: bytes in Rust memory do not
+    /// show there (see `input_buffer.rust`).
+    fn fileno(&self) -> i64 {
+        self.core.with_socket("fileno", |socket| Ok(handover::number(socket))).map_or(-1, |number| number as i64)
+    }
+
+    /// Gives the open descriptor away and returns its number; the caller owns it, and this object counts as closed.
+    ///
+    /// Raises:
+    ///     BufferError: bytes are in Rust memory that the new owner could not see; recv() them first. ClosedError.
+    fn detach(&self, py: Python<'_>) -> PyResult<i64> {
+        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        Ok(handover::give(socket) as i64)
+    }
+
+    /// Gives the socket to Python: returns a `socket.socket`, and this object counts as closed. Exceptions are those of `detach`.
+    fn to_socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        handover::as_python(py, socket, self.core.timeout())
+    }
+
+    fn __repr__(&self) -> String {
+        if self.core.is_closed() {
+            return format!("<{} closed>", self.core);
+        }
+        let state = self.core.state().ok().flatten().map_or("state unknown".into(), |state| format!("{state:?}"));
+        let told = |count: Option<usize>| count.map_or("?".into(), |count| format!("{count} B"));
+        let input = told(self.core.input_length().ok());
+        let output = told(self.core.output().ok().and_then(|view| view.outstanding));
+        format!("<{} {state}, in {input}, out {output}>", self.core)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a Connection cannot be pickled or copied: it stands for a socket of this process"))
+    }
+}
+
+/// The `buflen` of getsockopt, as Python's socket limits it.
+pub(super) fn option_size(buflen: Count) -> PyResult<usize> {
+    if buflen.0 > 1024 {
+        return Err(PyValueError::new_err(format!("getsockopt: buflen is a number of bytes from 0 to 1024, not {}", buflen.0)));
+    }
+    buflen.at_least(0, "getsockopt", "buflen")
+}

@@ -1,0 +1,76 @@
+//! Sockets that change hands between Python's `socket.socket` and the core.
+#![allow(unsafe_code)]
+
+use std::mem::ManuallyDrop;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use socket2::Socket;
+
+use super::errors::plainly;
+use crate::core::{Result, Timeout};
+
+#[cfg(unix)]
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd as Raw};
+#[cfg(windows)]
+use std::os::windows::io::{FromRawSocket, IntoRawSocket, RawSocket as Raw};
+
+/// Takes the socket out of a `socket.socket` after `check` has looked at it; a socket that does not pass stays with its owner. With it comes
+/// the owner's timeout.
+pub(super) fn take(sock: &Bound<'_, PyAny>, check: impl FnOnce(&Socket) -> Result<()>) -> PyResult<(Socket, Timeout)> {
+    let py = sock.py();
+    let kind = sock.get_type().name()?.to_string();
+    let number = || -> PyResult<i64> { sock.call_method0("fileno")?.extract() };
+    let (Ok(number), true) = (number(), sock.hasattr("detach")?) else {
+        return Err(PyTypeError::new_err(format!("from_socket takes a socket.socket, not {kind}")));
+    };
+    let Ok(raw) = Raw::try_from(number).map_err(drop).and_then(|raw| if number < 0 { Err(()) } else { Ok(raw) }) else {
+        return Err(PyValueError::new_err("from_socket: this socket is closed"));
+    };
+    // SAFETY: only borrowed: `ManuallyDrop` leaves the descriptor open for its owner.
+    let borrowed = ManuallyDrop::new(unsafe { from_raw(raw) });
+    check(&borrowed).map_err(plainly(py))?;
+    let timeout = match sock.call_method0("gettimeout")?.extract::<Option<f64>>()? {
+        Some(seconds) => Timeout::from_secs(seconds).map_err(plainly(py))?,
+        None => Timeout::Forever,
+    };
+    let raw = Raw::try_from(sock.call_method0("detach")?.extract::<i64>()?).map_err(|_| PyValueError::new_err("from_socket: this socket is closed"))?;
+    // SAFETY: detach() made this the only owner of the descriptor.
+    Ok((unsafe { from_raw(raw) }, timeout))
+}
+
+/// The descriptor's number; from now on the caller owns it.
+pub(super) fn give(socket: Socket) -> Raw {
+    #[cfg(unix)]
+    return socket.into_raw_fd();
+    #[cfg(windows)]
+    return socket.into_raw_socket();
+}
+
+/// Wraps a descriptor in a `socket.socket`, which owns it.
+pub(super) fn as_python<'py>(py: Python<'py>, socket: Socket, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
+    let keywords = pyo3::types::PyDict::new(py);
+    keywords.set_item("fileno", give(socket))?;
+    let sock = py.import("socket")?.getattr("socket")?.call((), Some(&keywords))?;
+    sock.call_method1("settimeout", (timeout.as_secs(),))?;
+    Ok(sock)
+}
+
+/// The number of an open descriptor.
+pub(super) fn number(socket: &Socket) -> Raw {
+    #[cfg(unix)]
+    return std::os::fd::AsRawFd::as_raw_fd(socket);
+    #[cfg(windows)]
+    return std::os::windows::io::AsRawSocket::as_raw_socket(socket);
+}
+
+/// # Safety
+/// `raw` is an open socket; who drops the result closes it.
+unsafe fn from_raw(raw: Raw) -> Socket {
+    #[cfg(unix)]
+    // SAFETY: by the caller's promise.
+    return unsafe { Socket::from_raw_fd(raw) };
+    #[cfg(windows)]
+    // SAFETY: by the caller's promise.
+    return unsafe { Socket::from_raw_socket(raw) };
+}

@@ -1,0 +1,265 @@
+//! The class Listener. It knows the Python objects of its live connections by weak references only: it does not keep them open.
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyStopIteration, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyType, PyWeakrefMethods, PyWeakrefReference};
+
+use super::arguments::{Count, TimeoutArg, python_address, timeout};
+use super::connection::{Connection, option_size, option_value, with_option};
+use super::errors::plainly;
+use super::handover;
+use super::info::TcpState;
+use super::patience::{releasing, waiting};
+use super::site::{Site, warn_unclosed};
+use crate::core;
+
+/// A listening socket: it waits for clients on one address and port, and gives a new Connection for each (accept(2)). It is not a connection
+/// itself and carries no bytes.
+///
+/// Made by `socklens.listen()`. `for conn in listener:` accepts one client after the other until the listener is closed. Use it in a `with`
+/// statement, or close it.
+#[pyclass(frozen, weakref, module = "socklens")]
+pub(super) struct Listener {
+    core: core::Listener,
+    site: Site,
+    accepted: Mutex<Roll>,
+}
+
+/// Weak references to accepted connections, swept when as many have come as were alive at the last sweep.
+#[derive(Default)]
+struct Roll {
+    known: Vec<Py<PyWeakrefReference>>,
+    sweep_at: usize,
+}
+
+impl Listener {
+    pub(super) fn new(core: core::Listener, site: Site) -> Self {
+        Self { core, site, accepted: Mutex::default() }
+    }
+
+    fn take_in<'py>(&self, py: Python<'py>, connection: core::Connection) -> PyResult<Bound<'py, Connection>> {
+        let object = Bound::new(py, Connection::new(connection, Site::here(py, 0)))?;
+        let reference = PyWeakrefReference::new(object.as_any())?.unbind();
+        let mut roll = self.accepted.lock();
+        roll.known.push(reference);
+        let full = roll.known.len() > roll.sweep_at;
+        drop(roll);
+        if full {
+            self.living(py);
+        }
+        Ok(object)
+    }
+
+    /// The live ones; forgets the others.
+    fn living<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
+        // Taken out, since dropping references may run Python code, and no lock is held while it runs.
+        let known = std::mem::take(&mut self.accepted.lock().known);
+        let mut living = Vec::new();
+        let mut kept = Vec::new();
+        for reference in known {
+            let Some(object) = reference.bind(py).upgrade() else { continue };
+            if object.cast::<Connection>().is_ok_and(|connection| !connection.get().core.is_closed()) {
+                living.push(object);
+                kept.push(reference);
+            }
+        }
+        let mut roll = self.accepted.lock();
+        kept.append(&mut roll.known);
+        roll.sweep_at = 2 * kept.len() + 16;
+        roll.known = kept;
+        living
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if !self.core.is_closed() {
+            warn_unclosed(&self.core.to_string(), &self.site);
+        }
+    }
+}
+
+#[pymethods]
+impl Listener {
+    /// Takes over a listening `socket.socket`, which is detached: from now on it is used and closed here.
+    ///
+    /// Raises:
+    ///     ValueError: it does not listen, or it is closed; it stays as it was. TypeError: it is no socket.
+    #[classmethod]
+    fn from_socket(_class: &Bound<'_, PyType>, py: Python<'_>, sock: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (socket, timeout) = handover::take(sock, |socket| core::Listener::address_of(socket).map(drop))?;
+        let core = core::Listener::from_socket(socket, timeout).map_err(plainly(py))?;
+        Ok(Self::new(core, Site::here(py, 0)))
+    }
+
+    /// The endpoint that it listens on (getsockname(2)), with the real port where 0 was asked for.
+    #[getter]
+    fn local_addr<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python_address(py, self.core.local_addr())
+    }
+
+    /// Where in the program it was made: file and line, or notebook cell.
+    #[getter]
+    fn created_at(&self, py: Python<'_>) -> PyResult<String> {
+        self.site.describe(py)
+    }
+
+    /// Whether this program has closed it.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// TcpState.LISTEN, as the kernel has it. After `close()`: LISTEN if somebody else listens on this very address now, else CLOSED.
+    #[getter]
+    fn state(&self, py: Python<'_>) -> PyResult<TcpState> {
+        let state = self.core.state().map_err(plainly(py))?;
+        state.map(TcpState::from).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
+    }
+
+    /// The accept queue as (waiting, limit): clients whose handshake is over and whom nobody has accepted, and how many may wait (from TCP_INFO).
+    ///
+    /// To them, connect() has succeeded: connected is not yet accepted. A Linux queue of limit n holds n + 1.
+    ///
+    /// Raises:
+    ///     NotImplementedError: this system does not tell. ClosedError.
+    #[getter]
+    fn backlog<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static BACKLOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let counts = self.core.backlog().map_err(plainly(py))?;
+        BACKLOG.import(py, "socklens._address", "Backlog")?.call1(counts)
+    }
+
+    /// How many clients it has accepted so far.
+    #[getter]
+    fn accepted(&self) -> u64 {
+        self.core.accepted()
+    }
+
+    /// The connections that it has accepted and that are still open here, oldest first: a new list.
+    #[getter]
+    fn connections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.living(py))
+    }
+
+    /// Returns a new Connection for the next client; waits until there is one.
+    ///
+    /// Args:
+    ///     timeout: seconds; None waits for ever; 0 never waits; left out, `listener.timeout`.
+    ///
+    /// Raises:
+    ///     TimeoutError: no client came. BlockingIOError: none is here, and the timeout is 0.
+    ///     ClosedError: this listener was closed by this program, perhaps by another thread meanwhile.
+    ///     OSError (EMFILE, ENFILE): this program or machine has too many files and sockets open; the client still waits.
+    #[pyo3(signature = (*, timeout=TimeoutArg::OWN), text_signature = "($self, *, timeout=...)")]
+    fn accept<'py>(&self, py: Python<'py>, timeout: TimeoutArg) -> PyResult<Bound<'py, Connection>> {
+        let connection = waiting(py, timeout.or(|| self.core.timeout()), |wait| self.core.accept(wait))?;
+        self.take_in(py, connection)
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Connection>> {
+        let accepted = self.accept(py, TimeoutArg::OWN);
+        // Closing the listener is how such a loop ends.
+        if accepted.is_err() && self.core.is_closed() { Err(PyStopIteration::new_err(())) } else { accepted }
+    }
+
+    /// Stops listening. Calls of other threads that wait in `accept` end with ClosedError, and when it returns the port can be bound again.
+    ///
+    /// Clients that were not accepted are reset by the kernel; accepted connections live on. Closing twice does nothing.
+    fn close(&self, py: Python<'_>) {
+        releasing(py, |patience| self.core.close(patience));
+    }
+
+    fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    #[pyo3(signature = (kind, error, trace, /))]
+    fn __exit__(&self, py: Python<'_>, kind: Option<&Bound<'_, PyAny>>, error: Option<&Bound<'_, PyAny>>, trace: Option<&Bound<'_, PyAny>>) {
+        let _the_same_in_every_case = (kind, error, trace);
+        self.close(py);
+    }
+
+    /// How long `accept` waits unless it says otherwise, and the timeout of connections accepted from now on: seconds, 0 for not at all, None for
+    /// ever.
+    #[getter]
+    fn get_timeout(&self) -> Option<f64> {
+        self.core.timeout().as_secs()
+    }
+
+    #[setter]
+    fn set_timeout(&self, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.set_timeout(timeout(seconds)?);
+        Ok(())
+    }
+
+    /// Whether the port could be bound although old connections of it rest in TIME_WAIT (SO_REUSEADDR, socket(7)).
+    #[getter]
+    fn get_reuse_addr(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.with_socket("reuse_addr", |socket| socket.reuse_address()).map_err(plainly(py))
+    }
+
+    #[setter]
+    fn set_reuse_addr(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+        self.core.with_socket("reuse_addr", |socket| socket.set_reuse_address(on)).map_err(plainly(py))
+    }
+
+    /// Whether it serves IPv4 clients on an IPv6 socket too (ipv6(7), IPV6_V6ONLY off).
+    #[getter]
+    fn dual_stack(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.core.local_addr().is_ipv4() {
+            return Ok(false);
+        }
+        self.core.with_socket("dual_stack", |socket| socket.only_v6()).map(|only| !only).map_err(plainly(py))
+    }
+
+    /// Any option by its number (getsockopt(2)): an int, or `buflen` bytes. The names are in Python's `socket` module.
+    #[pyo3(signature = (level, option, buflen=Count(0)), text_signature = "($self, level, option, buflen=0)")]
+    fn getsockopt<'py>(&self, py: Python<'py>, level: i32, option: i32, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
+        let size = option_size(buflen)?;
+        let bytes = self.core.getsockopt(level, option, size.max(4)).map_err(plainly(py))?;
+        option_value(py, &bytes, size)
+    }
+
+    /// Sets any option by its number (setsockopt(2)): an int, or bytes.
+    fn setsockopt(&self, py: Python<'_>, level: i32, option: i32, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        with_option(value, |bytes| self.core.setsockopt(level, option, bytes).map_err(plainly(py)))
+    }
+
+    /// The descriptor's number, for select and selectors; -1 once closed.
+    fn fileno(&self) -> i64 {
+        self.core.with_socket("fileno", |socket| Ok(handover::number(socket))).map_or(-1, |number| number as i64)
+    }
+
+    /// Gives the open descriptor away and returns its number; the caller owns it, and this object counts as closed.
+    fn detach(&self, py: Python<'_>) -> PyResult<i64> {
+        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        Ok(handover::give(socket) as i64)
+    }
+
+    /// Gives the socket to Python: returns a `socket.socket`, and this object counts as closed.
+    fn to_socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        handover::as_python(py, socket, self.core.timeout())
+    }
+
+    fn __repr__(&self) -> String {
+        if self.core.is_closed() {
+            return format!("<{} closed>", self.core);
+        }
+        match self.core.backlog() {
+            Ok((waiting, limit)) => format!("<{} LISTEN, {waiting} of {limit} waiting>", self.core),
+            Err(_) => format!("<{} LISTEN>", self.core),
+        }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a Listener cannot be pickled or copied: it stands for a socket of this process"))
+    }
+}

@@ -1,0 +1,42 @@
+//! The bridge to Python: convert the arguments, call the core, convert the answer. Nothing is decided here. Only `patience` lets go of the
+//! interpreter, only `errors` makes exceptions, and only `bytes`, `handover` and `site` need raw pointers.
+
+mod arguments;
+mod bytes;
+mod connection;
+mod errors;
+mod handover;
+mod info;
+mod listener;
+mod opening;
+mod patience;
+mod receiving;
+mod sending;
+mod site;
+mod view;
+
+use pyo3::prelude::*;
+
+/// The compiled half of socklens.
+#[pymodule]
+mod _socklens {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::connection::Connection;
+    #[pymodule_export]
+    use super::info::{TcpInfo, TcpState};
+    #[pymodule_export]
+    use super::listener::Listener;
+    #[pymodule_export]
+    use super::opening::{bind_listener, connect, get_default_timeout, holders, pair, parts, set_default_timeout};
+    #[pymodule_export]
+    use super::receiving::Lines;
+    #[pymodule_export]
+    use super::view::{InputBuffer, OutputBuffer, Totals};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,71 @@
+//! The one file that lets go of the interpreter, and the one that listens for Ctrl-C. A wait sleeps in slices and asks Python for pending
+//! signals between them: EINTR alone misses `_thread.interrupt_main()`, and a signal that came just before the sleep.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use super::errors::raise;
+use crate::core::wait::Interrupted;
+use crate::core::{Patience, Result, Timeout, Wait};
+
+/// A Ctrl-C ends a wait after this long at the most (measured in Jupyter: 10 ms in the middle, 107 ms at the most).
+const SLICE: Duration = Duration::from_millis(50);
+
+struct Releasing<'py> {
+    py: Python<'py>,
+    raised: Option<PyErr>,
+}
+
+impl Patience for Releasing<'_> {
+    fn slice(&self) -> Option<Duration> {
+        // Python runs signal handlers in its main thread alone; any other thread is woken by close().
+        on_main_thread(self.py).then_some(SLICE)
+    }
+
+    fn released(&mut self, work: &mut (dyn FnMut() + Send)) {
+        self.py.detach(work);
+    }
+
+    fn check(&mut self) -> std::result::Result<(), Interrupted> {
+        self.py.check_signals().map_err(|error| {
+            self.raised = Some(error);
+            Interrupted
+        })
+    }
+}
+
+/// Calls the core with leave to wait, and raises what went wrong.
+pub(super) fn waiting<T>(py: Python<'_>, timeout: Timeout, call: impl FnOnce(&mut Wait<'_>) -> Result<T>) -> PyResult<T> {
+    let mut patience = Releasing { py, raised: None };
+    let result = call(&mut Wait::new(timeout, &mut patience));
+    result.map_err(|error| raise(py, error, patience.raised))
+}
+
+/// Calls the core with something that ends by itself but may take a moment, such as a close that waits for others to leave.
+pub(super) fn releasing<T>(py: Python<'_>, call: impl FnOnce(&mut dyn Patience) -> T) -> T {
+    call(&mut Releasing { py, raised: None })
+}
+
+/// Whether this is the thread in which Python runs signal handlers. After a fork that is the thread that forked.
+fn on_main_thread(py: Python<'_>) -> bool {
+    thread_local! {
+        static KNOWN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
+    }
+    let process = std::process::id();
+    if let Some((known_in, answer)) = KNOWN.get() {
+        if known_in == process {
+            return answer;
+        }
+    }
+    let ask = || -> PyResult<bool> {
+        let threading = py.import("threading")?;
+        let main = threading.call_method0("main_thread")?.getattr("ident")?;
+        threading.call_method0("get_ident")?.eq(main)
+    };
+    // Late in the interpreter's life `threading` may be gone; waking up for nothing is the harmless mistake.
+    let answer = ask().unwrap_or(true);
+    KNOWN.set(Some((process, answer)));
+    answer
+}

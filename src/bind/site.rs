@@ -1,0 +1,64 @@
+//! Where an object was made: the file and line of the Python code that called. Remembered for every connection and listener, so it has to be
+//! cheap: no traceback is made, and words are found only when somebody asks.
+#![allow(unsafe_code)]
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use pyo3::{ffi, intern};
+
+/// A line of Python code; unknown where no Python code called.
+pub(super) struct Site {
+    file: Option<Py<PyString>>,
+    line: i32,
+}
+
+impl Site {
+    /// The line that is being run, `outer` frames further out.
+    pub(super) fn here(py: Python<'_>, outer: usize) -> Self {
+        Self::look(py, outer).unwrap_or(Self { file: None, line: 0 })
+    }
+
+    fn look(py: Python<'_>, outer: usize) -> Option<Self> {
+        // SAFETY: the thread is attached, so it has a state; the call gives a new reference to its innermost Python frame, or null.
+        let mut frame = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyThreadState_GetFrame(ffi::PyThreadState_Get()).cast()) }?;
+        for _ in 0..outer {
+            frame = frame.getattr(intern!(py, "f_back")).ok().filter(|back| !back.is_none())?;
+        }
+        // SAFETY: `frame` is a frame object; a frame always has a code object, of which this is a new reference.
+        let code = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast::<ffi::PyObject>()) }?;
+        let file = code.getattr(intern!(py, "co_filename")).ok()?.cast_into::<PyString>().ok()?;
+        // SAFETY: `frame` is a frame object.
+        let line = unsafe { ffi::PyFrame_GetLineNumber(frame.as_ptr().cast()) };
+        Some(Self { file: Some(file.unbind()), line })
+    }
+
+    /// In words: "chat.py, line 12", or the notebook cell.
+    pub(super) fn describe(&self, py: Python<'_>) -> PyResult<String> {
+        let Some(file) = &self.file else { return Ok("somewhere outside Python code".into()) };
+        py.import("socklens._cells")?.call_method1("describe", (file, self.line))?.extract()
+    }
+}
+
+/// Warns that an open object was dropped; called from its destructor.
+pub(super) fn warn_unclosed(what: &str, site: &Site) {
+    // During the interpreter's end nobody can be warned any more.
+    let _too_late = Python::try_attach(|py| {
+        // A destructor may run while an exception is on its way.
+        let pending = PyErr::take(py);
+        let made = site.describe(py).unwrap_or_else(|_| "a place that is not known any more".into());
+        let text = format!("unclosed {what}, made in {made}; close it, or use it in a with statement");
+        if let Err(error) = warn(py, &text) {
+            // Where warnings are errors, this is the way that a destructor's error takes.
+            error.write_unraisable(py, None);
+        }
+        if let Some(pending) = pending {
+            pending.restore(py);
+        }
+    });
+}
+
+fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
+    let category = py.get_type::<pyo3::exceptions::PyResourceWarning>();
+    let text = std::ffi::CString::new(text)?;
+    PyErr::warn(py, &category, &text, 1)
+}
