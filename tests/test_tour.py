@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import socket
@@ -11,7 +12,9 @@ import sys
 
 import pytest
 from program import SOCKLENS
+from socklens import Address
 from socklens.display.escape import cells
+from socklens.display.screen import Screen
 
 LINUX = sys.platform.startswith("linux")
 HOST = "127.0.0.101" if LINUX else "127.0.0.1"
@@ -101,6 +104,18 @@ def test_a_taken_port_is_said_with_its_holder_and_another_is_used() -> None:
     shows(unwrapped, r'>>> listener = sl\.listen\("127\.0\.0\.1\d*", 0\)', r"LISTEN", r"make notebook")
     if LINUX and held:
         assert str(os.getpid()) in unwrapped.split("Note: port 6666")[0]
+
+
+def test_a_platform_without_the_lectures_addresses_gets_127_0_0_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    from socklens.cli import tour as lecture
+
+    outside = Address("192.0.2.1", 6666)  # for documentation (RFC 5737): no machine has it
+    monkeypatch.setattr(lecture, "A", outside)
+    written = io.StringIO()
+    assert lecture.tour(Screen(written)) == 0
+    drawn = " ".join(written.getvalue().split())
+    shows(drawn, r"listen\(\"192\.0\.2\.1\", 6666\)", r"Note: this machine has no address 192\.0\.2\.1", r"LISTEN")
+    shows(drawn, r"sl\.connect\(\"127\.0\.0\.1\", \d+, source=\(\"127\.0\.0\.1\", \d+\)\)", r"make notebook")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from types import ModuleType, TracebackType
+from typing import Self, TypeVar
 
 import socklens
 
@@ -17,12 +19,31 @@ _T = TypeVar("_T")
 
 
 class Stage:
-    """A screen and the names that the lines have made so far."""
+    """A screen and the names that the lines have made so far.
+
+    The names live in a module called ``__main__``, as in the interactive interpreter: that is where an error message
+    looks for the variable that holds a port. Leaving the stage puts the real one back and closes every socket.
+    """
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._names: dict[str, object] = {"sl": socklens}
-        self._cell = 0
+        self._lines = 0
+        self._outside = sys.modules["__main__"]
+        self._inside = ModuleType("__main__")
+        self._names: dict[str, object] = vars(self._inside)
+        self._names["sl"] = socklens
+
+    def __enter__(self) -> Self:
+        sys.modules["__main__"] = self._inside
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        sys.modules["__main__"] = self._outside
+        for value in self._names.values():
+            if isinstance(value, (socklens.Connection, socklens.Listener)):
+                value.close()
 
     def title(self, text: str) -> None:
         """The heading of a step."""
@@ -47,14 +68,14 @@ class Stage:
             OSError: the line failed; its error was printed like the last line of a traceback.
         """
         self._screen.write(self._screen.code(f">>> {source}") + "\n")
-        # Each line is a cell of its own, as in a notebook: a second listener on a port is a conflict, not a re-run.
-        self._cell += 1
-        cell = f"<line {self._cell} of the tour>"
+        # Empty lines before it give it its number: an error then says "made in the tour, line 3".
+        numbered = "\n" * self._lines + source
+        self._lines += 1
         try:
             try:
-                code = compile(source, cell, "eval")
+                code = compile(numbered, "the tour", "eval")
             except SyntaxError:
-                exec(compile(source, cell, "exec"), self._names)
+                exec(compile(numbered, "the tour", "exec"), self._names)
                 return None
             value = eval(code, self._names)
         except OSError as error:
@@ -76,12 +97,6 @@ class Stage:
         """The picture of these sockets, as the kernel sees them now."""
         views = [view_of(self._names[name], name) for name in names]  # type: ignore[arg-type]  # checked by view_of
         self._screen.write(picture(views, self._screen.width, self._screen.glyphs) + "\n")
-
-    def close(self) -> None:
-        """Closes whatever socket a line has left open."""
-        for value in self._names.values():
-            if isinstance(value, (socklens.Connection, socklens.Listener)):
-                value.close()
 
 
 def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:

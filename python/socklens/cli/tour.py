@@ -22,12 +22,11 @@ def tour(screen: Screen) -> int:
     Raises:
         OSError: this machine has no IPv4 loopback, or a step failed for another reason that is not the tour's to mend.
     """
-    stage = Stage(screen)
-    stage.say(
-        "A TCP conversation in seven steps. Every line after >>> runs as you see it, with real sockets on this "
-        "machine; every picture shows what the kernel says at that moment."
-    )
-    try:
+    with Stage(screen) as stage:
+        stage.say(
+            "A TCP conversation in seven steps. Every line after >>> runs as you see it, with real sockets on this "
+            "machine; every picture shows what the kernel says at that moment."
+        )
         at = _listening(stage)
         _connected(stage, at)
         _accepted(stage)
@@ -35,11 +34,9 @@ def tour(screen: Screen) -> int:
         _bytes(stage)
         _taken(stage, at)
         _closing(stage, at)
-    finally:
-        stage.close()
-    stage.title("Now you")
-    stage.say('The same in a notebook, with your own lines: run "make notebook" in a clone of the repository, or')
-    screen.write(screen.code('    pip install "socklens[notebook]" && jupyter lab notebooks/') + "\n")
+        stage.title("Now you")
+        stage.say('The same in a notebook, with your own lines: run "make notebook" in a clone of the repository, or')
+        screen.write(screen.code('    pip install "socklens[notebook]" && jupyter lab notebooks/') + "\n")
     return 0
 
 

@@ -100,9 +100,9 @@ other_end = Exercise(
     hint="If `x` and `y` are the two ends of one connection, then `x.local_addr == y.peer_addr`. And the other way round?",
     solution="""
 def other_end(client, sockets):
-    for candidate in sockets:
-        if candidate.peer_addr == client.local_addr and candidate.local_addr == client.peer_addr:
-            return candidate
+    for end in sockets:
+        if end.peer_addr == client.local_addr and end.local_addr == client.peer_addr:
+            return end
 """,
     judge=_judge_other_end,
 )

@@ -66,29 +66,37 @@ impl<S: Turn + Send> Direction<S> {
                 _ => return Ok(state),
             }
             drop(state);
-            if wait.deadline.is_immediate() {
-                return Err(Stop::WouldBlock);
-            }
-            let sleep = wait.next_sleep();
-            wait.patience.released(&mut || {
-                let mut state = self.state.lock();
-                if state.turn().is_some() {
-                    match sleep {
-                        Some(time) => {
-                            self.turn_is_free.wait_for(&mut state, time);
-                        }
-                        None => self.turn_is_free.wait(&mut state),
-                    }
-                }
-            });
-            if !gate.is_open() {
-                return Err(Stop::Closed);
-            }
-            wait.check()?;
-            if wait.deadline.remaining().is_some_and(|left| left.is_zero()) {
-                return Err(Stop::TimedOut);
+            if let Err(stop) = self.sleep(gate, wait) {
+                // The wake-up that this one may have had is for the next in line.
+                self.turn_is_free.notify_one();
+                return Err(stop);
             }
         }
+    }
+
+    fn sleep(&self, gate: &Gate, wait: &mut Wait<'_>) -> Result<(), Stop> {
+        if !gate.is_open() {
+            return Err(Stop::Closed);
+        }
+        if wait.deadline.is_immediate() {
+            return Err(Stop::WouldBlock);
+        }
+        let sleep = wait.next_sleep();
+        if sleep.is_some_and(|time| time.is_zero()) {
+            return Err(Stop::TimedOut);
+        }
+        wait.patience.released(&mut || {
+            let mut state = self.state.lock();
+            if state.turn().is_some() {
+                match sleep {
+                    Some(time) => {
+                        self.turn_is_free.wait_for(&mut state, time);
+                    }
+                    None => self.turn_is_free.wait(&mut state),
+                }
+            }
+        });
+        wait.check()
     }
 
     /// Says that the holder of the lock is going to wait.
@@ -96,10 +104,10 @@ impl<S: Turn + Send> Direction<S> {
         *state.turn() = Some(sys::generation());
     }
 
-    /// Says that it has done so.
+    /// Says that the one who came in by [`lock_in_turn`](Self::lock_in_turn) is done, and wakes the next in line. That is due even if it never had
+    /// to take the turn: it may have been woken for one.
     pub(super) fn end_turn(&self, state: &mut S) {
-        if state.turn().take().is_some() {
-            self.turn_is_free.notify_one();
-        }
+        *state.turn() = None;
+        self.turn_is_free.notify_one();
     }
 }
