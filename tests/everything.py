@@ -75,9 +75,9 @@ def steps(scratch: Path) -> Iterator[Step]:
     yield Step("ruff check", [[*python, "ruff", "check", "--quiet"]])
     yield Step("ruff format", [[*python, "ruff", "format", "--quiet", "--check"]])
     yield Step("mypy", [[*python, "mypy", "--no-error-summary"]])
-    yield Step(
-        "stubtest", [[*python, "mypy.stubtest", "--concise", "--mypy-config-file", "pyproject.toml", "socklens"]]
-    )
+    # The one stub that is written by hand; all else has its types where it stands.
+    stubtest = ["mypy.stubtest", "--concise", "--mypy-config-file", "pyproject.toml", "socklens._socklens"]
+    yield Step("stubtest", [[*python, *stubtest]])
     notebooks = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     lacks = "" if notebooks else "there are no notebooks yet"
     yield Step("notebooks stripped", [[*python, "nbstripout", "--keep-id", "--verify", *notebooks]], lacks=lacks)

@@ -19,13 +19,13 @@ DEADLINE = 20.0
 class Program:
     """A child process whose output is kept as it comes. Every wait ends by a deadline, and the child with the test."""
 
-    def __init__(self, *command: str, stdout: int = subprocess.PIPE, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *command: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE) -> None:
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,
+            stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUTF8": "1", **(env or {})},
+            env={**os.environ, "PYTHONUTF8": "1"},
             bufsize=0,
         )
         self._came = threading.Condition()

@@ -4,6 +4,7 @@ kernel sees, and end as they should.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -108,6 +109,17 @@ def test_a_peer_that_finished_still_gets_all_that_a_pipe_brings(server: socket.s
         assert b.ended() == 0
 
 
+def test_bytes_that_cannot_be_delivered_are_a_failure(server: socket.socket) -> None:
+    with Program(*SOCKLENS, "connect", at(server)) as b:
+        server.accept()[0].close()
+        b.wait_for(r"the peer finished \(FIN\)")
+        with contextlib.suppress(BrokenPipeError):  # it need not read on once a send has failed
+            for _ in range(100):
+                b.feed(EVERY_BYTE)
+        assert b.ended() == 1
+    assert re.search(r"(?m)^socklens: ", b.err.decode())
+
+
 def test_a_reset_is_told_and_is_a_failure(server: socket.socket) -> None:
     with Program(*SOCKLENS, "connect", at(server)) as b:
         peer = server.accept()[0]
@@ -195,6 +207,29 @@ def test_a_terminal_never_gets_a_control_character_from_a_peer(server: socket.so
         os.close(mine)
         os.close(theirs)
     assert bytes(shown).replace(b"\r\n", b"\n") == rb"\x1b[31mred\x07 caf" + "é".encode() + rb"\xff\r" + b"\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_someone_at_a_keyboard_is_told_when_nobody_hears() -> None:
+    import pty
+
+    mine, theirs = pty.openpty()
+    try:
+        with Program(*SOCKLENS, "listen", "127.0.0.1:0", stdin=theirs) as a:
+            host, port = listening(a).split(":")
+            os.write(mine, b"anyone?\n")
+            a.wait_for("nobody is connected: not sent")
+            with socket.create_connection((host, int(port)), DEADLINE) as client:
+                a.wait_for("connected: local")
+                os.write(mine, b"welcome\n")
+                assert client.recv(100) == b"welcome\n"
+            a.wait_for(r"finished \(FIN\)")
+            a.wait_for(r"closed")  # at once: nobody types on for a client that has finished
+            os.write(mine, b"\x04")  # Ctrl-D
+            assert a.ended() == 0
+    finally:
+        os.close(mine)
+        os.close(theirs)
 
 
 def test_nc_connects_to_us() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from . import _cells, _listen
 from ._socklens import TcpState, _holders
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._address import Address
 

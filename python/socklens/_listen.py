@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from _weakref import ref
-from typing import TYPE_CHECKING
 
 from . import _cells
 from ._socklens import Listener, _endpoint, _listen
 
+# Not from `typing`, whose import would take longer than all of this package's.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._address import Address
 
-WILDCARDS = ("0.0.0.0", "::")
+_WILDCARDS = ("0.0.0.0", "::")
 
 
 class _Made:
@@ -97,7 +98,7 @@ def _collide(made: _Made, asked: tuple[str, int]) -> bool:
         return False
     # A name is known by what it was called the last time.
     hosts = {listener.local_addr.host, made.asked[0]}
-    return asked[0] in hosts or asked[0] in WILDCARDS or not hosts.isdisjoint(WILDCARDS)
+    return asked[0] in hosts or asked[0] in _WILDCARDS or not hosts.isdisjoint(_WILDCARDS)
 
 
 def _replace(made: _Made) -> None:

@@ -12,12 +12,8 @@ use crate::core::{Error, Result};
 
 /// A copy as a `bytes` object; unlike `PyBytes::new` it does not panic when there is no memory.
 pub(super) fn copied<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyBytes>> {
-    filled(py, bytes.len(), |target| {
-        for (to, from) in target.iter_mut().zip(bytes) {
-            to.write(*from);
-        }
-        Ok(())
-    })
+    // SAFETY: `bytes` has `len` readable bytes, which the call copies.
+    unsafe { made(py, bytes.as_ptr().cast(), bytes.len()) }
 }
 
 /// A copy of memory that a read has written.
@@ -34,21 +30,27 @@ pub(super) fn filled<'py>(
     size: usize,
     fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<()>,
 ) -> Result<Bound<'py, PyBytes>> {
+    // SAFETY: a null pointer asks for room alone. Nobody else knows the object before it is returned, so its bytes may be written.
+    let object = unsafe { made(py, std::ptr::null(), size) }?;
+    // SAFETY: see above; the object holds `size` bytes behind this pointer.
+    let target = unsafe { std::slice::from_raw_parts_mut(pyo3::ffi::PyBytes_AsString(object.as_ptr()).cast::<MaybeUninit<u8>>(), size) };
+    fill(target)?;
+    Ok(object)
+}
+
+/// # Safety
+/// `from` is null, or has `size` readable bytes.
+unsafe fn made<'py>(py: Python<'py>, from: *const std::ffi::c_char, size: usize) -> Result<Bound<'py, PyBytes>> {
     let no_memory = || Error::Memory(format!("there is no memory for {size} bytes at once; take them in smaller pieces"));
     let length = isize::try_from(size).map_err(|_| no_memory())?;
-    // SAFETY: a null pointer asks for an object with room for `length` bytes. Nobody else knows the object before it is returned, so its bytes
-    // may be written; `from_owned_ptr_or_opt` takes over the one reference.
-    let object = unsafe { Bound::from_owned_ptr_or_opt(py, pyo3::ffi::PyBytes_FromStringAndSize(std::ptr::null(), length)) };
+    // SAFETY: by the caller's promise; `from_owned_ptr_or_opt` takes over the one reference to the new object.
+    let object = unsafe { Bound::from_owned_ptr_or_opt(py, pyo3::ffi::PyBytes_FromStringAndSize(from, length)) };
     let Some(object) = object else {
         drop(PyErr::take(py));
         return Err(no_memory());
     };
     // SAFETY: the object is of type bytes by construction.
-    let object = unsafe { object.cast_into_unchecked::<PyBytes>() };
-    // SAFETY: see above; the object holds `size` bytes behind this pointer.
-    let target = unsafe { std::slice::from_raw_parts_mut(pyo3::ffi::PyBytes_AsString(object.as_ptr()).cast::<MaybeUninit<u8>>(), size) };
-    fill(target)?;
-    Ok(object)
+    Ok(unsafe { object.cast_into_unchecked::<PyBytes>() })
 }
 
 /// Calls `work` with the bytes of any object that has a contiguous buffer.

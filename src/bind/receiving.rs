@@ -13,7 +13,7 @@ use super::errors::plainly;
 use super::patience::waiting;
 use super::sending::prefixed;
 use crate::core::framing::{Exactly, Framing, ToEnd, Until};
-use crate::core::{Result, Timeout};
+use crate::core::Result;
 
 /// Up to here a read lands on the stack first; from here on, in the `bytes` object itself.
 const SMALL: usize = 64 << 10;
@@ -31,14 +31,18 @@ impl Connection {
         py: Python<'py>,
         doing: &'static str,
         framing: &mut impl Framing,
-        timeout: Timeout,
+        timeout: TimeoutArg,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        if let Some(frame) = self.core.frame_at_hand(framing, |bytes| copied(py, bytes).ok()) {
+            return Ok(Some(frame));
+        }
+        let timeout = timeout.or(|| self.core.timeout());
         waiting(py, timeout, |wait| self.core.recv_frame(doing, framing, wait, |bytes| copied(py, bytes)))
     }
 
     /// A separated frame; its end, where b"" cannot say it, is an exception.
     fn separated<'py>(&self, py: Python<'py>, doing: &'static str, mut until: Until<'_>, keep_end: bool, timeout: TimeoutArg) -> Bytes<'py> {
-        match self.frame(py, doing, &mut until, timeout.or(|| self.core.timeout()))? {
+        match self.frame(py, doing, &mut until, timeout)? {
             Some(frame) => Ok(frame),
             None if keep_end => Ok(PyBytes::new(py, b"")),
             None => Err(plainly(py)(self.core.ended(doing, &until))),
@@ -119,10 +123,10 @@ impl Connection {
     fn recv_exactly<'py>(&self, py: Python<'py>, n: Count, timeout: TimeoutArg) -> Bytes<'py> {
         let doing = "recv_exactly";
         let size = n.at_least(0, doing, "n")?;
-        let timeout = timeout.or(|| self.core.timeout());
         let whole = if size < SMALL {
             self.frame(py, doing, &mut Exactly(size), timeout)?
         } else {
+            let timeout = timeout.or(|| self.core.timeout());
             let mut whole = false;
             let object = waiting(py, timeout, |wait| {
                 filled(py, size, |space| {
@@ -206,7 +210,7 @@ impl Connection {
     fn recv_frame<'py>(&self, py: Python<'py>, prefix: Count, byteorder: &str, max_bytes: Count, timeout: TimeoutArg) -> Bytes<'py> {
         let doing = "recv_frame";
         let mut framing = prefixed(doing, prefix, byteorder, max_bytes.at_least(0, doing, "max_bytes")?)?;
-        self.frame(py, doing, &mut framing, timeout.or(|| self.core.timeout()))?
+        self.frame(py, doing, &mut framing, timeout)?
             .ok_or_else(|| plainly(py)(self.core.ended(doing, &framing)))
     }
 
@@ -221,7 +225,7 @@ impl Connection {
     #[pyo3(signature = (*, max_bytes=ALL_LIMIT, timeout=TimeoutArg::OWN), text_signature = "($self, *, max_bytes=67108864, timeout=...)")]
     fn recv_all<'py>(&self, py: Python<'py>, max_bytes: Count, timeout: TimeoutArg) -> Bytes<'py> {
         let max = max_bytes.at_least(1, "recv_all", "max_bytes")?;
-        let all = self.frame(py, "recv_all", &mut ToEnd { max }, timeout.or(|| self.core.timeout()))?;
+        let all = self.frame(py, "recv_all", &mut ToEnd { max }, timeout)?;
         Ok(all.unwrap_or_else(|| PyBytes::new(py, b"")))
     }
 
@@ -259,6 +263,6 @@ impl Lines {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let connection = self.connection.get();
-        connection.frame(py, "lines", &mut Until::line(self.max, self.keep_end), self.timeout.or(|| connection.core.timeout()))
+        connection.frame(py, "lines", &mut Until::line(self.max, self.keep_end), self.timeout)
     }
 }

@@ -71,6 +71,7 @@ impl<'a> Until<'a> {
 }
 
 impl Framing for Until<'_> {
+    #[inline]
     fn look(&mut self, bytes: &[u8], epoch: u64) -> Found {
         let from = if self.searched.0 == epoch { self.searched.1 } else { 0 };
         let within = &bytes[..bytes.len().min(self.max)];

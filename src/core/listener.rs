@@ -6,7 +6,6 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket};
 
 use super::connect::{kind, set_buffers};
@@ -18,7 +17,7 @@ use super::reason::{self, Call};
 use super::resolve::resolve;
 use super::state::TcpState;
 use super::sys::{self, Interest};
-use super::wait::{Patience, Stop, Timeout, Uninterrupted, Wait};
+use super::wait::{Patience, SharedTimeout, Stop, Timeout, Uninterrupted, Wait};
 
 /// What a listener asks for.
 #[derive(Clone, Debug)]
@@ -48,7 +47,7 @@ pub struct Listener {
     gate: Gate,
     local: SocketAddr,
     asked: Asked,
-    timeout: Mutex<Timeout>,
+    timeout: SharedTimeout,
     accepted: AtomicU64,
     ended: OnceLock<&'static str>,
 }
@@ -89,7 +88,7 @@ impl Listener {
             gate: Gate::new(socket),
             local,
             asked,
-            timeout: Mutex::new(timeout),
+            timeout: SharedTimeout::new(timeout),
             accepted: AtomicU64::new(0),
             ended: OnceLock::new(),
         }
@@ -126,12 +125,12 @@ impl Listener {
 
     /// How long `accept` waits unless it says otherwise.
     pub fn timeout(&self) -> Timeout {
-        *self.timeout.lock()
+        self.timeout.get()
     }
 
     /// Sets [`timeout`](Self::timeout), for accepted connections too.
     pub fn set_timeout(&self, timeout: Timeout) {
-        *self.timeout.lock() = timeout;
+        self.timeout.set(timeout);
     }
 
     /// Connections accepted over its life.

@@ -24,6 +24,7 @@ pub struct Memory {
 
 impl Memory {
     /// What it holds, oldest first.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -44,6 +45,7 @@ impl Memory {
     }
 
     /// Drops the oldest `count` bytes, which somebody has taken.
+    #[inline]
     pub fn consume(&mut self, count: usize) {
         self.epoch += 1;
         self.start = (self.start + count).min(self.end);

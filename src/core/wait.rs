@@ -1,5 +1,6 @@
 //! How long a call waits, and who may end the wait. A timeout becomes a deadline once, at the door; the sleeping itself is in `gate.rs`.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::error::{Error, Result};
@@ -33,6 +34,36 @@ impl Timeout {
         match self {
             Self::Forever => None,
             Self::After(time) => Some(time.as_secs_f64()),
+        }
+    }
+}
+
+/// A [`Timeout`] that may be read while another thread sets it. An atomic, not a lock: every call reads it, and a line that is in memory already
+/// takes no longer than a few locks.
+#[derive(Debug)]
+pub(crate) struct SharedTimeout(AtomicU64);
+
+impl SharedTimeout {
+    pub(crate) fn new(timeout: Timeout) -> Self {
+        Self(AtomicU64::new(Self::nanoseconds(timeout)))
+    }
+
+    pub(crate) fn get(&self) -> Timeout {
+        match self.0.load(Relaxed) {
+            u64::MAX => Timeout::Forever,
+            nanoseconds => Timeout::After(Duration::from_nanos(nanoseconds)),
+        }
+    }
+
+    pub(crate) fn set(&self, timeout: Timeout) {
+        self.0.store(Self::nanoseconds(timeout), Relaxed);
+    }
+
+    /// All ones for ever, which is also where 584 years end.
+    fn nanoseconds(timeout: Timeout) -> u64 {
+        match timeout {
+            Timeout::Forever => u64::MAX,
+            Timeout::After(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 }

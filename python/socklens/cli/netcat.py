@@ -4,16 +4,15 @@ stdin, one thread reads each peer, and the main thread waits where Ctrl-C can en
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from .. import ClosedError, Connection, Listener
 from .. import connect as _connect
 from .. import listen as _listen
 from ..display.screen import ScreenGone
 from .console import Console
+from .keyboard import Stdin, at_keyboard, wait_for
 
 _CHUNK = 65536
 _LEAVING = 2.0
@@ -32,14 +31,14 @@ def connect(endpoint: str) -> int:
     with _connect(endpoint) as conn:
         console.status(f"connected: local {conn.local_addr}, peer {conn.peer_addr}")
         console.look(conn)
-        failures: list[OSError] = []
-        typing = threading.Thread(target=_send_stdin, args=(conn, console, failures), daemon=True)
-        typing.start()
+        sender = _Sender(conn, console)
+        stdin = Stdin(sender.send, sender.finish)
+        stdin.start()
         try:
             _print_peer(conn, console)
             console.look(conn, "the peer finished (FIN): ")
-            if not _at_keyboard():
-                _wait_for(typing)
+            if not at_keyboard():
+                stdin.wait()
         except KeyboardInterrupt:
             console.interrupted()
             raise
@@ -47,23 +46,42 @@ def connect(endpoint: str) -> int:
             return 1
         finally:
             conn.close()
+            stdin.stop()
             console.look(conn, "connection ")
-    if failures:
-        raise failures[0]
+    if sender.failure is not None:
+        raise sender.failure
     return 0
 
 
-def _send_stdin(conn: Connection, console: Console, failures: list[OSError]) -> None:
-    try:
-        for data in _stdin():
-            conn.sendall(data)
-            console.traffic(len(data), 0, conn)
-        conn.shutdown("send")
-        console.look(conn, "stdin ended, FIN sent: ")
-    except ClosedError:
-        pass  # the main thread is done with this connection
-    except OSError as error:
-        failures.append(error)
+class _Sender:
+    """Sends what is typed to the one peer, until that fails."""
+
+    def __init__(self, conn: Connection, console: Console) -> None:
+        self._conn = conn
+        self._console = console
+        self.failure: OSError | None = None
+
+    def send(self, data: bytes) -> bool:
+        """Whether more can be sent."""
+        try:
+            self._conn.sendall(data)
+        except OSError as error:
+            return self._failed(error)
+        self._console.traffic(len(data), 0, self._conn)
+        return True
+
+    def finish(self) -> None:
+        try:
+            self._conn.shutdown("send")
+        except OSError as error:
+            self._failed(error)
+        else:
+            self._console.look(self._conn, "stdin ended, FIN sent: ")
+
+    def _failed(self, error: OSError) -> bool:
+        if not isinstance(error, ClosedError):  # that is the main thread, done with this connection
+            self.failure = error
+        return False
 
 
 def _print_peer(conn: Connection, console: Console, who: str = "", prefix: Callable[[], bool] = lambda: False) -> None:
@@ -85,8 +103,8 @@ def listen(endpoint: str) -> int:
     """
     console = Console()
     with _listen(endpoint) as listener:
-        waiting = f", backlog {listener.backlog.waiting} waiting, limit {listener.backlog.limit}"
-        console.status(f"listening on {listener.local_addr}{waiting}")
+        waiting, limit = listener.backlog
+        console.status(f"listening on {listener.local_addr}, backlog {waiting} waiting, limit {limit}")
         clients = _Clients(listener, console)
         try:
             clients.serve()
@@ -102,9 +120,9 @@ class _Client:
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
         self.who = str(conn.peer_addr)
+        self.thread = threading.Thread()
         self.sent_all = threading.Event()
         """Set when nothing more will be sent to this client."""
-        self.thread = threading.Thread()
 
 
 class _Clients:
@@ -115,28 +133,33 @@ class _Clients:
         self._console = console
         self._changed = threading.Condition()
         self._clients: list[_Client] = []
-        self._stdin_ended = False
-        self._typing = threading.Thread(target=self._send_stdin, daemon=True)
+        self._stdin = Stdin(self._send, self._finish)
+        self._finished = False
+        self._closing = False
         self.output_gone = False
 
     def serve(self) -> None:
         """Accepts until the listener is closed, which the end of stdin does; then sees the clients out."""
-        if _at_keyboard():
-            self._typing.start()
+        if at_keyboard():
+            self._stdin.start()
         try:
             while True:
                 self._add(self._listener.accept(timeout=None))
         except ClosedError:
             pass
-        for client in self._now():
-            _wait_for(client.thread)
+        for client in [] if self.output_gone else self._now():
+            wait_for(client.thread)
 
     def close(self) -> None:
-        """Closes every client's connection at once and waits until its thread has left."""
+        """Closes every client's connection at once, and waits until no thread uses a socket any more."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
         clients = self._now()
         for client in clients:
             client.sent_all.set()
             client.conn.close()
+        self._stdin.stop()
         for client in clients:
             # A thread that waits for a reader of our stdout must not keep Ctrl-C from ending us.
             client.thread.join(_LEAVING)
@@ -147,24 +170,24 @@ class _Clients:
 
     def _add(self, conn: Connection) -> None:
         client = _Client(conn)
-        client.thread = threading.Thread(target=self._serve_client, args=(client,), daemon=True)
+        client.thread = threading.Thread(target=self._serve_client, args=(client,), name=client.who, daemon=True)
         with self._changed:
             self._clients.append(client)
             self._changed.notify_all()
-            ended = self._stdin_ended
+            finished = self._finished
         # Told only now: who reads this may type at once, and the line must reach this client too.
         self._console.status(f"{client.who} connected: local {conn.local_addr}, peer {conn.peer_addr}")
         client.thread.start()
-        if ended:
-            self._finish(client)
-        elif self._typing.ident is None:
-            self._typing.start()
+        if finished:
+            self._finish_client(client)
+        else:
+            self._stdin.start()
 
     def _serve_client(self, client: _Client) -> None:
         try:
             _print_peer(client.conn, self._console, client.who, prefix=lambda: len(self._now()) > 1)
             self._console.look(client.conn, f"{client.who} finished (FIN): ")
-            if not _at_keyboard():
+            if not at_keyboard():
                 client.sent_all.wait()
         except ClosedError:
             pass  # Ctrl-C
@@ -174,39 +197,44 @@ class _Clients:
         except OSError as error:
             self._console.status(f"{client.who}: {error.strerror or error}")
         finally:
-            with self._changed:
-                if client in self._clients:
-                    self._clients.remove(client)
+            client.sent_all.set()
             client.conn.close()
             self._console.look(client.conn, f"{client.who} ")
+            # Last of all: as long as it is in the list, the program waits for this thread.
+            with self._changed:
+                self._clients.remove(client)
 
-    def _send_stdin(self) -> None:
-        for data in _stdin():
-            # Someone at a keyboard wants to hear that nobody got the line; what a pipe brings waits for a client.
-            recipients = self._recipients(wait=not _at_keyboard())
-            if not recipients:
-                self._console.status("nobody is connected: not sent")
-            for client in recipients:
-                try:
-                    client.conn.sendall(data)
-                    self._console.traffic(len(data), 0, client.conn, f"{client.who} ")
-                except OSError as error:
-                    self._lost(client, error)
-        with self._changed:
-            self._stdin_ended = True
-        for client in self._now():
-            self._finish(client)
-        self._listener.close()
+    # In stdin's thread
+
+    def _send(self, data: bytes) -> bool:
+        # Someone at a keyboard wants to hear that nobody got the line; what a pipe brings waits for a client.
+        recipients = self._recipients(wait=not at_keyboard())
+        if not recipients:
+            self._console.status("nobody is connected: not sent")
+        for client in recipients:
+            try:
+                client.conn.sendall(data)
+                self._console.traffic(len(data), 0, client.conn, f"{client.who} ")
+            except OSError as error:
+                self._lost(client, error)
+        return True
 
     def _recipients(self, *, wait: bool) -> list[_Client]:
         with self._changed:
             while True:
                 found = [client for client in self._clients if not client.sent_all.is_set()]
-                if found or not wait:
+                if found or not wait or self._closing:
                     return found
                 self._changed.wait()
 
-    def _finish(self, client: _Client) -> None:
+    def _finish(self) -> None:
+        with self._changed:
+            self._finished = True
+        for client in self._now():
+            self._finish_client(client)
+        self._listener.close()
+
+    def _finish_client(self, client: _Client) -> None:
         try:
             client.conn.shutdown("send")
         except OSError as error:
@@ -218,26 +246,3 @@ class _Clients:
         if not isinstance(error, ClosedError):
             self._console.status(f"{client.who}: {error.strerror or error}")
         client.sent_all.set()
-
-
-def _stdin() -> Iterator[bytes]:
-    """What is typed or piped in, as it comes. Read from the descriptor: a thread that waits inside `sys.stdin` would
-    hold its lock, and the interpreter could not exit.
-    """
-    if sys.stdin is None:
-        return
-    try:
-        while data := os.read(sys.stdin.fileno(), _CHUNK):
-            yield data
-    except (OSError, ValueError):
-        return  # no stdin to read, such as that of a background job: it has ended
-
-
-def _at_keyboard() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-def _wait_for(thread: threading.Thread) -> None:
-    """Joins in slices, because on Windows Ctrl-C does not end a join."""
-    while thread.is_alive():
-        thread.join(0.1)

@@ -27,6 +27,14 @@ pub(super) struct Writing {
     turn: Option<u32>,
 }
 
+impl Reading {
+    /// Whether somebody waits in this direction.
+    #[inline]
+    pub(super) fn is_taken(&self) -> bool {
+        self.turn.is_some()
+    }
+}
+
 /// A state with a turn in it: the number of the process ([`sys::generation`]) whose thread has it.
 pub(super) trait Turn {
     fn turn(&mut self) -> &mut Option<u32>;
@@ -52,6 +60,7 @@ pub(super) struct Direction<S> {
 
 impl<S: Turn + Send> Direction<S> {
     /// The state, for a copy or one non-blocking call.
+    #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, S> {
         self.state.lock()
     }

@@ -20,7 +20,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use socket2::Socket;
 
 use super::error::{Error, Result};
@@ -28,7 +27,7 @@ use super::gate::{Gate, Inside};
 use super::reason::{self, Call};
 use super::spin::Spin;
 use super::sys::Interest;
-use super::wait::{Patience, Stop, Timeout, Uninterrupted, Wait};
+use super::wait::{Patience, SharedTimeout, Stop, Timeout, Uninterrupted, Wait};
 use direction::{Direction, Reading, Writing};
 pub use reading::PUT_BACK_LIMIT;
 
@@ -48,7 +47,7 @@ pub struct Connection {
     local: SocketAddr,
     peer: SocketAddr,
     asked: Asked,
-    timeout: Mutex<Timeout>,
+    timeout: SharedTimeout,
     input: Direction<Reading>,
     output: Direction<Writing>,
     /// Learned from the waits for input.
@@ -69,7 +68,7 @@ impl Connection {
             local,
             peer,
             asked,
-            timeout: Mutex::new(timeout),
+            timeout: SharedTimeout::new(timeout),
             input: Direction::default(),
             output: Direction::default(),
             spin: Spin::default(),
@@ -124,12 +123,12 @@ impl Connection {
 
     /// How long a call waits unless it says otherwise.
     pub fn timeout(&self) -> Timeout {
-        *self.timeout.lock()
+        self.timeout.get()
     }
 
     /// Sets [`timeout`](Self::timeout) for later calls.
     pub fn set_timeout(&self, timeout: Timeout) {
-        *self.timeout.lock() = timeout;
+        self.timeout.set(timeout);
     }
 
     /// Whether this program has closed, aborted or detached it.
