@@ -7,9 +7,8 @@ import random
 import socket
 from collections.abc import Iterator
 
-from helpers import eventually
-
 import socklens as sl
+from helpers import eventually
 
 HOSTS = ("127.0.0.1", "::1")
 SMALL = 16384
@@ -32,10 +31,9 @@ def ends(
     host: str = "127.0.0.1", *, recv_buffer: int | None = None, send_buffer: int | None = None
 ) -> Iterator[tuple[sl.Connection, sl.Connection]]:
     """Client and server; both ask for buffers of these sizes."""
-    sizes = {"recv_buffer": recv_buffer, "send_buffer": send_buffer}
     with (
-        sl.listen(host, 0, **sizes) as listener,
-        sl.connect(listener.local_addr, timeout=10, **sizes) as client,
+        sl.listen(host, 0, recv_buffer=recv_buffer, send_buffer=send_buffer) as listener,
+        sl.connect(listener.local_addr, timeout=10, recv_buffer=recv_buffer, send_buffer=send_buffer) as client,
         listener.accept(timeout=10) as server,
     ):
         client.nodelay = server.nodelay = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -12,10 +13,9 @@ from functools import partial
 
 import oracles
 import pytest
+import socklens as sl
 from flow import HOSTS, SMALL, arrived, ends, settle, stream, stuff
 from helpers import eventually, lacking
-
-import socklens as sl
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ss and /proc are Linux's")
 
@@ -187,25 +187,29 @@ def queues(conn: sl.Connection) -> tuple[int, int]:
 
 def test_queues_as_the_buffers_fill_and_drain(host: str) -> None:
     with ends(host, recv_buffer=SMALL, send_buffer=SMALL) as (client, server):
-        full, turning = False, 0
-        while not full or turning:
-            if full:
-                turning -= len(server.recv(7000))
-            else:
-                try:
-                    client.send(stream(client.totals.sent, 1024), timeout=0)
-                except BlockingIOError:
-                    settle(client, server)
-                    full, turning = True, client.totals.sent
+
+        def agree(*oracles: Callable[..., oracles.Row | None]) -> None:
             settle(client, server)
             for conn in (client, server):
-                for oracle in ORACLES:
+                for oracle in oracles:
                     row = oracle(conn.local_addr, conn.peer_addr)
                     assert row
                     assert queues(conn) == (row.recv_queue, row.send_queue)
             sent, here = client.totals.sent, arrived(server)
             assert bytes(client.output_buffer) == stream(here, sent - here)
             assert bytes(server.input_buffer) == stream(server.totals.read, here - server.totals.read)
+
+        agree(*ORACLES)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client.send(stream(client.totals.sent, 1024), timeout=0)
+                if client.totals.sent % 4096 == 0:
+                    agree(oracles.proc)
+        agree(*ORACLES)
+        assert len(client.output_buffer) > 0
+        while server.totals.read < client.totals.sent:
+            server.recv(7000, timeout=10)
+            agree(*ORACLES)
         assert queues(client) == queues(server) == (0, 0)
 
 
