@@ -182,3 +182,32 @@ def test_a_forked_childs_copy_does_not_harm_the_parents(pair: Pair, in_thread: C
     client.send(b"still here")
     assert waiting.result(10) == b"still here"
     assert server.state == sl.TcpState.ESTABLISHED
+
+
+def test_daemon_threads_at_the_interpreters_end_do_no_harm() -> None:
+    script = """
+        import threading, time, socklens as sl
+        a, b = sl.pair()
+        listener = sl.listen()
+        def look():
+            while True:
+                a.local_addr, b.state, a.input_buffer, listener.backlog, repr(a)
+        for _ in range(3):
+            threading.Thread(target=look, daemon=True).start()
+        time.sleep(0.05)
+    """
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_time_wait_shows_on_an_open_socket_and_on_a_closed_one(pair: Pair) -> None:
+    client, server = pair
+    client.shutdown("send")
+    assert server.recv(timeout=5) == b""
+    server.close()
+    assert client.recv(timeout=5) == b""
+    assert eventually(lambda: client.state == sl.TcpState.TIME_WAIT)
+    client.close()
+    assert client.state == sl.TcpState.TIME_WAIT
+    assert server.state == sl.TcpState.CLOSED

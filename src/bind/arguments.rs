@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyString, PyTuple};
@@ -156,5 +157,12 @@ pub(super) fn buffer_size(size: Option<Count>, name: &str) -> PyResult<Option<us
 /// A socket address as the package's `Address`.
 pub(super) fn python_address<'py>(py: Python<'py>, addr: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
     static ADDRESS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    ADDRESS.import(py, "socklens._address", "Address")?.call1((address::host(&addr), addr.port()))
+    named_tuple(ADDRESS.import(py, "socklens._address", "Address")?, &(address::host(&addr), addr.port()).into_pyobject(py)?)
+}
+
+/// An object of a tuple's subclass, made by `tuple.__new__` itself. To call the class would run Python code, and a daemon thread that is in the
+/// middle of that when the interpreter ends is unwound through Rust frames, which aborts the process (seen on Python 3.11).
+pub(super) fn named_tuple<'py>(class: &Bound<'py, PyAny>, fields: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    py.get_type::<PyTuple>().call_method1(intern!(py, "__new__"), (class, fields))
 }

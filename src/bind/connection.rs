@@ -103,7 +103,8 @@ impl Connection {
 
     /// The state that the kernel has the connection in (TcpState, from TCP_INFO).
     ///
-    /// After `close()` it is what the kernel's table still holds for these two endpoints (/proc/net/tcp): TIME_WAIT, say, or CLOSED for nothing.
+    /// A connection that this program has closed, or that rests in TIME_WAIT, has no TCP_INFO any more: for those it is what the kernel's table
+    /// (/proc/net/tcp) holds for these two endpoints, and CLOSED if that is nothing.
     ///
     /// Raises:
     ///     NotImplementedError: this system does not tell.

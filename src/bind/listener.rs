@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType, PyWeakrefMethods, PyWeakrefReference};
 
-use super::arguments::{Count, TimeoutArg, python_address, timeout};
+use super::arguments::{Count, TimeoutArg, named_tuple, python_address, timeout};
 use super::connection::{Connection, option_size, option_value, with_option};
 use super::errors::plainly;
 use super::handover;
@@ -129,7 +129,7 @@ impl Listener {
     fn backlog<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static BACKLOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let counts = self.core.backlog().map_err(plainly(py))?;
-        BACKLOG.import(py, "socklens._address", "Backlog")?.call1(counts)
+        named_tuple(BACKLOG.import(py, "socklens._address", "Backlog")?, &counts.into_pyobject(py)?)
     }
 
     /// How many clients it has accepted so far.

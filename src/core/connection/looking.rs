@@ -2,7 +2,7 @@
 //! anything, and never waits.
 
 use super::Connection;
-use crate::core::error::Result;
+use crate::core::error::{Error, Result};
 use crate::core::info::TcpInfo;
 use crate::core::ports;
 use crate::core::state::TcpState;
@@ -13,7 +13,7 @@ impl Connection {
     /// The input buffer as it is now: FIONREAD, MSG_PEEK, SO_RCVBUF and this program's own memory.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    /// [`Error::Closed`], or the kernel's.
     pub fn input(&self) -> Result<Input> {
         self.with_socket("input_buffer", |socket| {
             let state = self.input.lock();
@@ -34,7 +34,7 @@ impl Connection {
     /// How many bytes wait to be read, in Rust memory and in the kernel's queue as far as the system tells.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    /// [`Error::Closed`], or the kernel's.
     pub fn input_length(&self) -> Result<usize> {
         self.with_socket("recv", |socket| {
             let held = self.input.lock().memory.len();
@@ -45,7 +45,7 @@ impl Connection {
     /// The output buffer as it is now: SIOCOUTQ, SIOCOUTQNSD, SO_SNDBUF and this program's copy of the last bytes sent.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    /// [`Error::Closed`], or the kernel's.
     pub fn output(&self) -> Result<Output> {
         self.with_socket("output_buffer", |socket| {
             let mut state = self.output.lock();
@@ -77,22 +77,28 @@ impl Connection {
         Totals { sent, received: state.received, read: state.read, put_back: state.put_back }
     }
 
-    /// The state that the kernel has it in (TCP_INFO). Once this program has closed it: the state of what the kernel's tables still hold
-    /// for these two endpoints, [`TcpState::CLOSED`] when that is nothing. `None` where the system does not tell.
+    /// The state that the kernel has it in (TCP_INFO). Where that is none any more, because this program has closed the socket or because it rests
+    /// in TIME_WAIT, which TCP_INFO calls closed: the state of what the kernel's table holds for these two endpoints, [`TcpState::CLOSED`] when
+    /// that is nothing. `None` where the system does not tell.
     ///
     /// # Errors
     /// The kernel's.
     pub fn state(&self) -> Result<Option<TcpState>> {
-        if self.is_closed() {
-            return Ok(ports::state_of(self.local, self.peer));
+        let state = match self.with_socket("state", sys::tcp_state) {
+            Ok(state) => state,
+            Err(Error::Closed(_)) => return Ok(ports::state_of(self.local, self.peer)),
+            Err(error) => return Err(error),
+        };
+        match state {
+            Some(TcpState::CLOSED) => Ok(ports::state_of(self.local, self.peer).or(state)),
+            _ => Ok(state),
         }
-        self.with_socket("state", sys::tcp_state)
     }
 
     /// All that the kernel tells of it (TCP_INFO, tcp(7)).
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::core::Error::Closed), or the kernel's.
+    /// [`Error::Closed`], or the kernel's.
     pub fn info(&self) -> Result<TcpInfo> {
         self.with_socket("info", sys::tcp_info)
     }
