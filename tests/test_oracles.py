@@ -355,7 +355,7 @@ def test_the_backlog_is_the_listeners_row(host: str) -> None:
         listener = stack.enter_context(sl.listen(host, 0, backlog=3))
 
         def agree(waiting: int) -> bool:
-            rows = [oracle(listener.local_addr) for oracle in ORACLES]
+            rows = [oracle(listener.local_addr, None) for oracle in ORACLES]
             assert all(rows)
             # /proc has no limit there (send queue 0).
             found = [(row.recv_queue, row.send_queue) for row in rows if row]

@@ -97,7 +97,12 @@ def test_close_wakes_every_waiter(pair: Pair, name: str) -> None:
 def test_close_wakes_all_who_wait_on_both_sides_of_one_connection(pair: Pair) -> None:
     client, server = pair
     stuff(client)
-    calls = [client.recv, client.recv_line, lambda: client.send(b"x"), lambda: client.sendall(b"y")]
+    calls: list[Callable[[], object]] = [
+        client.recv,
+        client.recv_line,
+        lambda: client.send(b"x"),
+        lambda: client.sendall(b"y"),
+    ]
     with contextlib.ExitStack() as stack:
         first = [stack.enter_context(sleeping_call(call)) for call in (calls[0], calls[2])]
         # These wait for their turn behind the first two.

@@ -87,7 +87,9 @@ pub(super) fn endpoint(host: &Bound<'_, PyAny>, port: Option<&Bound<'_, PyAny>>)
         }
         let (name, inside) = address::split(text).map_err(plainly(py))?;
         return match (inside, apart) {
-            (Some(one), Some(other)) => Err(PyValueError::new_err(format!("two ports: {one} in {text:?}, and {other} beside it; give one"))),
+            (Some(one), Some(other)) => {
+                Err(PyValueError::new_err(format!("two ports: {one} in {text:?}, and {other} beside it; give one")))
+            }
             _ => Ok((name, inside.or(apart))),
         };
     }

@@ -73,11 +73,7 @@ pub(super) fn reading<T>(doing: &str, data: &Bound<'_, PyAny>, work: impl FnOnce
 }
 
 /// Calls `work` with the writable bytes of any object that has them.
-pub(super) fn writing<T>(
-    doing: &str,
-    target: &Bound<'_, PyAny>,
-    work: impl FnOnce(&mut [MaybeUninit<u8>]) -> PyResult<T>,
-) -> PyResult<T> {
+pub(super) fn writing<T>(doing: &str, target: &Bound<'_, PyAny>, work: impl FnOnce(&mut [MaybeUninit<u8>]) -> PyResult<T>) -> PyResult<T> {
     let py = target.py();
     let buffer = contiguous(doing, target)?;
     if buffer.readonly() {
@@ -105,7 +101,9 @@ fn contiguous(doing: &str, object: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffe
     }
     let Ok(buffer) = PyUntypedBuffer::get(object) else {
         let kind = object.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("{doing} takes bytes or another object with a buffer (bytearray, memoryview, array), not {kind}")));
+        return Err(PyTypeError::new_err(format!(
+            "{doing} takes bytes or another object with a buffer (bytearray, memoryview, array), not {kind}"
+        )));
     };
     if !buffer.is_c_contiguous() {
         return Err(PyBufferError::new_err(format!(

@@ -164,7 +164,13 @@ impl Connection {
     }
 
     #[pyo3(signature = (kind, error, trace, /))]
-    fn __exit__(&self, py: Python<'_>, kind: Option<&Bound<'_, PyAny>>, error: Option<&Bound<'_, PyAny>>, trace: Option<&Bound<'_, PyAny>>) {
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: Option<&Bound<'_, PyAny>>,
+        error: Option<&Bound<'_, PyAny>>,
+        trace: Option<&Bound<'_, PyAny>>,
+    ) {
         let _the_same_in_every_case = (kind, error, trace);
         self.close(py);
     }

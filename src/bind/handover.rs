@@ -34,7 +34,8 @@ pub(super) fn take(sock: &Bound<'_, PyAny>, check: impl FnOnce(&Socket) -> Resul
         Some(seconds) => Timeout::from_secs(seconds).map_err(plainly(py))?,
         None => Timeout::Forever,
     };
-    let raw = Raw::try_from(sock.call_method0("detach")?.extract::<i64>()?).map_err(|_| PyValueError::new_err("from_socket: this socket is closed"))?;
+    let raw = Raw::try_from(sock.call_method0("detach")?.extract::<i64>()?)
+        .map_err(|_| PyValueError::new_err("from_socket: this socket is closed"))?;
     // SAFETY: detach() made this the only owner of the descriptor.
     Ok((unsafe { from_raw(raw) }, timeout))
 }

@@ -181,7 +181,13 @@ impl Listener {
     }
 
     #[pyo3(signature = (kind, error, trace, /))]
-    fn __exit__(&self, py: Python<'_>, kind: Option<&Bound<'_, PyAny>>, error: Option<&Bound<'_, PyAny>>, trace: Option<&Bound<'_, PyAny>>) {
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: Option<&Bound<'_, PyAny>>,
+        error: Option<&Bound<'_, PyAny>>,
+        trace: Option<&Bound<'_, PyAny>>,
+    ) {
         let _the_same_in_every_case = (kind, error, trace);
         self.close(py);
     }

@@ -112,8 +112,7 @@ pub(super) fn bind_listener(
     outer: usize,
 ) -> PyResult<Listener> {
     let (host, port) = endpoint(host, port)?;
-    let listening =
-        Listening { backlog, dual_stack, reuse_addr, asked: asked(recv_buffer, send_buffer)?, timeout: default_timeout() };
+    let listening = Listening { backlog, dual_stack, reuse_addr, asked: asked(recv_buffer, send_buffer)?, timeout: default_timeout() };
     let listener = waiting(py, default_timeout(), |wait| core::Listener::bind(&host, port.unwrap_or(0), &listening, wait))?;
     Ok(Listener::new(listener, Site::here(py, outer)))
 }

@@ -7,13 +7,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arguments::{Count, TimeoutArg};
-use super::bytes::{copied, filled, reading, written, writing};
+use super::bytes::{copied, filled, reading, writing, written};
 use super::connection::Connection;
 use super::errors::plainly;
 use super::patience::waiting;
 use super::sending::prefixed;
-use crate::core::framing::{Exactly, Framing, ToEnd, Until};
 use crate::core::Result;
+use crate::core::framing::{Exactly, Framing, ToEnd, Until};
 
 /// Up to here a read lands on the stack first; from here on, in the `bytes` object itself.
 const SMALL: usize = 64 << 10;
@@ -41,7 +41,14 @@ impl Connection {
     }
 
     /// A separated frame; its end, where b"" cannot say it, is an exception.
-    fn separated<'py>(&self, py: Python<'py>, doing: &'static str, mut until: Until<'_>, keep_end: bool, timeout: TimeoutArg) -> Bytes<'py> {
+    fn separated<'py>(
+        &self,
+        py: Python<'py>,
+        doing: &'static str,
+        mut until: Until<'_>,
+        keep_end: bool,
+        timeout: TimeoutArg,
+    ) -> Bytes<'py> {
         match self.frame(py, doing, &mut until, timeout)? {
             Some(frame) => Ok(frame),
             None if keep_end => Ok(PyBytes::new(py, b"")),
@@ -50,7 +57,12 @@ impl Connection {
     }
 
     /// A read of at most `max` bytes, through the stack or straight into the object.
-    fn up_to<'py>(&self, py: Python<'py>, max: usize, read: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize>) -> Result<Bound<'py, PyBytes>> {
+    fn up_to<'py>(
+        &self,
+        py: Python<'py>,
+        max: usize,
+        read: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize>,
+    ) -> Result<Bound<'py, PyBytes>> {
         if max <= SMALL {
             let mut space = [MaybeUninit::<u8>::uninit(); SMALL];
             let count = read(&mut space[..max])?;
@@ -104,7 +116,9 @@ impl Connection {
         writing("recv_into", buffer, |space| {
             let max = max_bytes.map_or(Ok(space.len()), |max| max.at_least(1, "recv_into", "max_bytes"))?;
             if space.is_empty() {
-                return Err(PyValueError::new_err("recv_into: the buffer is empty, so nothing could be received; 0 would look as if the peer had finished"));
+                return Err(PyValueError::new_err(
+                    "recv_into: the buffer is empty, so nothing could be received; 0 would look as if the peer had finished",
+                ));
             }
             let size = space.len();
             let space = space.get_mut(..max).ok_or_else(|| {
@@ -154,12 +168,21 @@ impl Connection {
         signature = (sep, *, max_bytes=LINE_LIMIT, keep_end=true, timeout=TimeoutArg::OWN),
         text_signature = "($self, sep, *, max_bytes=1048576, keep_end=True, timeout=...)"
     )]
-    fn recv_until<'py>(&self, py: Python<'py>, sep: &Bound<'_, PyAny>, max_bytes: Count, keep_end: bool, timeout: TimeoutArg) -> Bytes<'py> {
+    fn recv_until<'py>(
+        &self,
+        py: Python<'py>,
+        sep: &Bound<'_, PyAny>,
+        max_bytes: Count,
+        keep_end: bool,
+        timeout: TimeoutArg,
+    ) -> Bytes<'py> {
         let doing = "recv_until";
         let max = max_bytes.at_least(1, doing, "max_bytes")?;
         reading(doing, sep, |separator| {
             if separator.is_empty() {
-                return Err(PyValueError::new_err("recv_until: the separator is empty, so every position would end the frame; give 1 byte or more"));
+                return Err(PyValueError::new_err(
+                    "recv_until: the separator is empty, so every position would end the frame; give 1 byte or more",
+                ));
             }
             if separator.len() > max {
                 let size = separator.len();
@@ -210,8 +233,7 @@ impl Connection {
     fn recv_frame<'py>(&self, py: Python<'py>, prefix: Count, byteorder: &str, max_bytes: Count, timeout: TimeoutArg) -> Bytes<'py> {
         let doing = "recv_frame";
         let mut framing = prefixed(doing, prefix, byteorder, max_bytes.at_least(0, doing, "max_bytes")?)?;
-        self.frame(py, doing, &mut framing, timeout)?
-            .ok_or_else(|| plainly(py)(self.core.ended(doing, &framing)))
+        self.frame(py, doing, &mut framing, timeout)?.ok_or_else(|| plainly(py)(self.core.ended(doing, &framing)))
     }
 
     /// Returns everything until the peer finishes.

@@ -17,9 +17,8 @@ pub fn host(addr: &SocketAddr) -> String {
 /// # Errors
 /// [`Error::Range`] outside 0 to 65535.
 pub fn port(number: i64) -> Result<u16> {
-    u16::try_from(number).map_err(|_| {
-        Error::Range(format!("port {number} does not exist: a port is a 16-bit number, 0 to 65535 (RFC 9293 section 3.1)"))
-    })
+    u16::try_from(number)
+        .map_err(|_| Error::Range(format!("port {number} does not exist: a port is a 16-bit number, 0 to 65535 (RFC 9293 section 3.1)")))
 }
 
 /// Splits `"host:port"`, `"[v6]:port"`, `"host"` or a bare IPv6 address into its parts.

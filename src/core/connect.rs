@@ -190,11 +190,8 @@ fn made(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, opening:
         .as_socket()
         .ok_or_else(|| Error::Invalid(format!("connect to {target}: the kernel gave no IP address")))?;
     // To connect to 0.0.0.0 or :: is to connect to this machine; the kernel knows the address it took.
-    let peer = if target.ip().is_unspecified() {
-        socket.peer_addr().ok().and_then(|peer| peer.as_socket()).unwrap_or(target)
-    } else {
-        target
-    };
+    let peer =
+        if target.ip().is_unspecified() { socket.peer_addr().ok().and_then(|peer| peer.as_socket()).unwrap_or(target) } else { target };
     if local == peer && source.is_none() {
         // The kernel chose the very port that was asked for, and TCP's simultaneous open (RFC 9293 section 3.5) connected the socket to
         // itself. Nobody listens there.

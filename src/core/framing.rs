@@ -106,11 +106,7 @@ pub struct Exactly(pub usize);
 
 impl Framing for Exactly {
     fn look(&mut self, bytes: &[u8], _epoch: u64) -> Found {
-        if bytes.len() >= self.0 {
-            Found::Whole { payload: 0..self.0, length: self.0 }
-        } else {
-            Found::More(self.0 - bytes.len())
-        }
+        if bytes.len() >= self.0 { Found::Whole { payload: 0..self.0, length: self.0 } } else { Found::More(self.0 - bytes.len()) }
     }
 
     fn expected(&self) -> Option<usize> {
@@ -219,11 +215,7 @@ impl Framing for Prefixed {
         match usize::try_from(announced) {
             Ok(size) if size <= self.max => {
                 let length = self.width + size;
-                if bytes.len() >= length {
-                    Found::Whole { payload: self.width..length, length }
-                } else {
-                    Found::More(length - bytes.len())
-                }
+                if bytes.len() >= length { Found::Whole { payload: self.width..length, length } } else { Found::More(length - bytes.len()) }
             }
             _ => Found::TooLong(usize::try_from(announced).unwrap_or(usize::MAX)),
         }

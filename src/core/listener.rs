@@ -242,7 +242,8 @@ impl Listener {
 
     fn failed(&self, doing: &'static str, error: &io::Error) -> Error {
         if sys::is_out_of_descriptors(error) {
-            let why = "this program may not open more files and sockets; close some, or raise the limit (ulimit -n). The client still waits";
+            let why =
+                "this program may not open more files and sockets; close some, or raise the limit (ulimit -n). The client still waits";
             return reason::os(error, &format!("{doing} on {self}"), why);
         }
         reason::failed(&Call { doing, who: &self.to_string() }, error)

@@ -184,11 +184,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let bytes = proptest::collection::vec(any::<u8>(), 0..6000);
-        prop_oneof![
-            bytes.clone().prop_map(Step::Fill),
-            (0usize..9000).prop_map(Step::Consume),
-            bytes.prop_map(Step::PutBack),
-        ]
+        prop_oneof![bytes.clone().prop_map(Step::Fill), (0usize..9000).prop_map(Step::Consume), bytes.prop_map(Step::PutBack),]
     }
 
     proptest! {

@@ -67,21 +67,21 @@ pub(super) fn stopped(call: &Call<'_>, stop: &Stop, timeout: Timeout) -> Error {
 
 /// A connection attempt failed.
 pub(super) fn connect_failed(to: SocketAddr, error: &io::Error) -> Error {
-    os(error, &format!("connect to {to}"), &connect_why(to, error))
+    os(error, &format!("connect to {to}"), connect_why(error))
 }
 
 /// Why, in a sentence, without the kernel's own words.
-pub(super) fn connect_why(to: SocketAddr, error: &io::Error) -> String {
+fn connect_why(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            format!("the host answered with RST: nothing listens on {to}. Check address and port, and start the server first")
+            "the host answered with RST: nothing listens there. Check address and port, and start the server first"
         }
-        ErrorKind::TimedOut => "no answer to the SYN: the host is away, a firewall drops it, or the listener's backlog is full".into(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "there is no route to that address".into(),
-        ErrorKind::AddrNotAvailable => "no local port is left for this target, or these two endpoints are in use already".into(),
-        ErrorKind::PermissionDenied => "a firewall on this machine forbids it, or it is a broadcast address".into(),
-        ErrorKind::InvalidInput => "this source address cannot reach that target: a loopback address talks to loopback only".into(),
-        _ => String::new(),
+        ErrorKind::TimedOut => "no answer to the SYN: the host is away, a firewall drops it, or the listener's backlog is full",
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "there is no route to that address",
+        ErrorKind::AddrNotAvailable => "no local port is left for this target, or these two endpoints are in use already",
+        ErrorKind::PermissionDenied => "a firewall on this machine forbids it, or it is a broadcast address",
+        ErrorKind::InvalidInput => "this source address cannot reach that target: a loopback address talks to loopback only",
+        _ => "",
     }
 }
 

@@ -35,8 +35,8 @@ def tour(screen: Screen) -> int:
         _taken(stage, at)
         _closing(stage, at)
         stage.title("Now you")
-        stage.say('The same in a notebook, with your own lines: run "make notebook" in a clone of the repository, or')
-        screen.write(screen.code('    pip install "socklens[notebook]" && jupyter lab notebooks/') + "\n")
+        stage.say("The same in a notebook, with your own lines. In your copy of the repository:")
+        screen.write(screen.code("    make notebook") + "\n")
     return 0
 
 

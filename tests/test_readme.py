@@ -1,0 +1,45 @@
+"""The promise: what README.md shows can be typed, and does what it says there."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+FIRST, SESSION, CHAT = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def shape(output: str) -> str:
+    """Output with the numbers that differ each time left out."""
+    return re.sub(r"\d{4,}|, \d+\)", "N", output)
+
+
+def test_the_first_five_lines_and_the_session_after_them() -> None:
+    names: dict[str, object] = {}
+    # Any free port: 6666 may be in use on the machine that runs this test.
+    exec(FIRST.replace('("127.0.0.1", 6666)     # waits', '("127.0.0.1", 0)  # waits').replace(
+        'sl.connect("127.0.0.1", 6666)', "sl.connect(listener.local_addr)"), names)  # fmt: skip
+    checked = 0
+    for example in doctest.DocTestParser().get_examples(SESSION):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(example.source, "README.md", "single"), names)
+        assert shape(printed.getvalue()) == shape(example.want), example.source
+        checked += 1
+    assert checked == 5
+    for name in ("listener", "b", "a_for_b"):
+        names[name].close()  # type: ignore[attr-defined]
+
+
+def test_the_chat() -> None:
+    program = CHAT.replace('"127.0.0.1", 6666', '"127.0.0.1", 0')
+    assert program != CHAT
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("welcome") == 3
+    assert done.stdout.endswith("b'hello from ann\\n' b'hello from ann\\n'\n")
