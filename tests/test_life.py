@@ -14,9 +14,8 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from helpers import eventually
-
 import socklens as sl
+from helpers import eventually
 
 Pair = tuple[sl.Connection, sl.Connection]
 
@@ -145,7 +144,9 @@ fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fo
 
 @fork
 @pytest.mark.parametrize("end", ["close", "drop", "use"])
-def test_a_forked_childs_copy_does_not_harm_the_parents(pair: Pair, in_thread: Callable[..., Future[Any]], end: str) -> None:
+def test_a_forked_childs_copy_does_not_harm_the_parents(
+    pair: Pair, in_thread: Callable[..., Future[Any]], end: str
+) -> None:
     client, server = pair
     server.send(b"line\nhalf")
     assert client.recv_line(timeout=5) == b"line\n"

@@ -4,8 +4,7 @@ whatever fails: sent == read + in Rust memory + in the kernel's queue + outstand
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +14,7 @@ from helpers import eventually
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from test_waiting import linux, sleeping_call
 
 Pair = tuple[sl.Connection, sl.Connection]
 WAITED = (BlockingIOError, TimeoutError)
@@ -113,14 +113,16 @@ def messages(draw: st.DrawFn) -> bytes:
 def test_any_split_of_any_stream_gives_the_same_frames(
     data: bytes, plan: list[Frame], cuts: list[int], patience: float
 ) -> None:
-    expected, rest = [], data
+    expected: list[bytes | str] = []
+    rest = data
     for frame in plan:
         answer = frame.model(rest)
         expected.append(answer.what)
         rest = rest[answer.taken :]
 
-    with contextlib.closing(sl.pair()[0]) if False else ends() as (client, server):
-        pieces, seen = cut(data, cuts), []
+    with ends() as (client, server):
+        pieces = cut(data, cuts)
+        seen: list[bytes | str] = []
         for frame in plan:
             while True:
                 try:
@@ -164,9 +166,6 @@ class Ledger(RuleBasedStateMachine):
 
     timeouts = st.sampled_from([0.0, 0.0, 0.0005])
     sizes = st.integers(1, 200) | st.integers(1, 200_000)
-
-    def sent(self, data: bytes) -> None:
-        self.ahead += data
 
     @rule(size=sizes, timeout=timeouts)
     def send(self, size: int, timeout: float) -> None:
@@ -271,7 +270,7 @@ class Ledger(RuleBasedStateMachine):
         assert content == self.ahead[: len(content)]
         assert len(content) == min(len(inputs), 1 << 16)
         content = bytes(outputs)
-        assert content == self.ahead[len(self.ahead) - len(content) - 0 :][: len(content)]
+        assert content == self.ahead[len(self.ahead) - len(content) :]
         assert len(content) + outputs.not_kept == len(outputs)
         return True
 
@@ -325,36 +324,39 @@ def test_recv_exactly_with_timeouts_in_the_middle_loses_nothing(
         assert server.recv_all(timeout=10) == stream(taken + size, given - taken)
 
 
-def test_bytes_put_back_end_a_wait_for_them(pair: Pair, in_thread: Callable[..., Future[Any]]) -> None:
+@linux
+def test_bytes_put_back_end_a_wait_for_them(pair: Pair) -> None:
     """A reader that waits in another thread must not sleep on while the input buffer holds what it waits for."""
     client, server = pair
-    reader = in_thread(server.recv_line)
-    eventually(lambda: waits(server))
-    server.unrecv(b"a line\n")
-    with contextlib.suppress(TimeoutError):
-        reader.result(2)
-    done = reader.done()
-    client.send(b"the end\n")
-    assert reader.result(10) == b"a line\n"
-    assert done, "it slept until the peer sent something"
+    with sleeping_call(server.recv_line) as reader:
+        server.unrecv(b"a line\n")
+        with contextlib.suppress(TimeoutError):
+            reader.result(2)
+        woken = reader.done()
+        client.send(b"the end\n")
+        assert reader.result(10) == b"a line\n"
+        assert woken, "it slept until the peer sent something"
 
 
-def test_bytes_put_back_are_before_those_that_come_later(pair: Pair, in_thread: Callable[..., Future[Any]]) -> None:
+@linux
+@pytest.mark.parametrize("size", [1 << 10, 1 << 17])
+def test_bytes_put_back_are_before_those_that_come_later(pair: Pair, size: int) -> None:
     client, server = pair
-    reader = in_thread(server.recv)
-    eventually(lambda: waits(server))
-    server.unrecv(b"first")
-    client.send(b"second")
-    got = reader.result(10)
+    with sleeping_call(lambda: server.recv(size)) as reader:
+        server.unrecv(b"first")
+        client.send(b"second")
+        got = reader.result(10)
     while len(got) < 11:
         got += server.recv(timeout=10)
     assert got == b"firstsecond"
 
 
-def waits(conn: sl.Connection) -> bool:
-    """Whether another thread waits for bytes: then nobody else can have a turn."""
-    try:
-        conn.peek(timeout=0)
-    except BlockingIOError:
-        return True
-    return False
+@linux
+def test_bytes_put_back_during_a_large_read_stay_in_order(pair: Pair) -> None:
+    """What a read in progress has gathered comes before; put back means: in front of what is not read yet."""
+    client, server = pair
+    with sleeping_call(lambda: server.recv_exactly(100_000)) as reader:
+        server.unrecv(stream(0, 50_000))
+        client.sendall(stream(50_000, 60_000))
+        assert reader.result(10) == stream(0, 100_000)
+    assert server.recv_exactly(10_000, timeout=10) == stream(100_000, 10_000)

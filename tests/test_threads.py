@@ -1,5 +1,5 @@
-"""The promise: everything may be used from many threads at once. A reader and a writer never wait for each other; framing reads each get whole
-frames; messages sent by several threads do not mix."""
+"""The promise: everything may be used from many threads at once. A reader and a writer never wait for each other; framing reads each
+get whole frames; messages sent by several threads do not mix."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from helpers import eventually
-
 import socklens as sl
+from helpers import eventually
 
 Pair = tuple[sl.Connection, sl.Connection]
 InThread = Callable[..., Future[Any]]

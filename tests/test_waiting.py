@@ -1,5 +1,5 @@
-"""The promise: a wait ends by its deadline, by a signal, by `_thread.interrupt_main()` or by `close()` in another thread, and the object is as
-good as before."""
+"""The promise: a wait ends by its deadline, by a signal, by `_thread.interrupt_main()` or by `close()` in another thread, and the
+object is as good as before."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from helpers import eventually
-
 import socklens as sl
+from helpers import eventually
 
 Pair = tuple[sl.Connection, sl.Connection]
 
@@ -107,7 +106,9 @@ def test_close_wakes_all_who_wait_on_both_sides_of_one_connection(pair: Pair) ->
         first = [stack.enter_context(sleeping_call(call)) for call in (calls[0], calls[2])]
         # These wait for their turn behind the first two.
         others: list[Future[Any]] = [Future(), Future()]
-        threads = [threading.Thread(target=settle, args=pair_) for pair_ in zip(others, (calls[1], calls[3]), strict=True)]
+        threads = [
+            threading.Thread(target=settle, args=pair_) for pair_ in zip(others, (calls[1], calls[3]), strict=True)
+        ]
         for thread in threads:
             thread.start()
         client.close()

@@ -83,7 +83,8 @@ def _in_the_way(asked: tuple[str, int], cell: _cells.Cell | None, replace: bool)
     return [
         made
         for made in _made
-        if (replace and _collide(made, asked)) or (_earlier(made.cell, cell) and (made.asked == asked or _collide(made, asked)))
+        if (replace and _collide(made, asked))
+        or (_earlier(made.cell, cell) and (made.asked == asked or _collide(made, asked)))
     ]
 
 

@@ -22,6 +22,9 @@ pub const PUT_BACK_LIMIT: usize = 64 << 20;
 /// After so many reads without a sleep the caller is asked whether to go on.
 const READS_BETWEEN_CHECKS: u32 = 64;
 
+/// Takes an answer out of what is here, if it suffices: the state, what the last read filled, and whether that was the end of the stream.
+type Take<'a, F, T> = dyn FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>> + 'a;
+
 impl Connection {
     /// Takes what is here into `target`, as soon as there is anything; 0 is the end of the stream (recv(2)).
     ///
@@ -168,7 +171,7 @@ impl Connection {
         wait: &mut Wait<'_>,
         state: &mut MutexGuard<'_, Reading>,
         filler: &mut F,
-        take: &mut dyn FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>>,
+        take: &mut Take<'_, F, T>,
     ) -> Result<T> {
         if let Some(whole) = take(state, filler, false)? {
             return Ok(whole);
