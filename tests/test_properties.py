@@ -18,8 +18,8 @@ from test_waiting import linux, sleeping_call
 
 Pair = tuple[sl.Connection, sl.Connection]
 WAITED = (BlockingIOError, TimeoutError)
-# Of a sum of examples that takes a few seconds.
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+# Together a few seconds.
+FEW = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 class Outcome(NamedTuple):
@@ -81,8 +81,7 @@ def outcome(frame: Frame, conn: sl.Connection, timeout: float) -> bytes | str:
     except sl.FrameTooLongError:
         return "too long"
     except sl.IncompleteReadError as error:
-        assert error.partial == bytes(conn.input_buffer)
-        return "cut off"
+        return "cut off" if error.partial == bytes(conn.input_buffer) else "bytes were lost"
 
 
 limits = st.integers(4, 40) | st.just(1000)
@@ -276,7 +275,7 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(FEW, stateful_step_count=40)
+TestLedger.settings = settings(FEW, max_examples=60, stateful_step_count=40)
 
 
 @FEW
@@ -299,7 +298,8 @@ def test_recv_exactly_with_timeouts_in_the_middle_loses_nothing(
             if given - taken < size:
                 with pytest.raises(WAITED):
                     server.recv_exactly(size, timeout=timeout)
-            assert bytes(server.input_buffer) == stream(taken, given - taken)[: 1 << 16]
+            seen = bytes(server.input_buffer)
+            assert seen == stream(taken, len(seen))
             match other:
                 case "peek" if given > taken:
                     seen = server.peek(1 << 20)
@@ -317,7 +317,6 @@ def test_recv_exactly_with_timeouts_in_the_middle_loses_nothing(
                     server.unrecv(stream(taken, 1))
             client.sendall(stream(given, amount))
             given += amount
-            eventually(lambda given=given, taken=taken: len(server.input_buffer) == given - taken)  # type: ignore[misc]
         client.sendall(stream(given, size))
         assert server.recv_exactly(size, timeout=10) == stream(taken, size)
         client.shutdown("send")
@@ -355,7 +354,8 @@ def test_bytes_put_back_are_before_those_that_come_later(pair: Pair, size: int) 
 def test_bytes_put_back_during_a_large_read_stay_in_order(pair: Pair) -> None:
     """What a read in progress has gathered comes before; put back means: in front of what is not read yet."""
     client, server = pair
-    with sleeping_call(lambda: server.recv_exactly(100_000)) as reader:
+    # Its end ends the reader, whatever else happens.
+    with sleeping_call(lambda: server.recv_exactly(100_000)) as reader, client:
         server.unrecv(stream(0, 50_000))
         client.sendall(stream(50_000, 60_000))
         assert reader.result(10) == stream(0, 100_000)

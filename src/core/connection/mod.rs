@@ -11,6 +11,8 @@ mod filling;
 mod looking;
 mod options;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 use std::fmt;
