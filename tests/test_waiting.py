@@ -260,6 +260,29 @@ def test_a_handler_that_does_not_raise_lets_the_wait_go_on(pair: Pair) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_handler_that_calls_what_it_interrupted_is_told_so(pair: Pair) -> None:
+    client, server = pair
+    told: list[BaseException] = []
+
+    def handler(*_: object) -> None:
+        for call in (client.recv, client.recv_line):
+            try:
+                call()
+            except RuntimeError as error:
+                told.append(error)
+        client.send(b"the other direction is free")
+        server.send(b"woken")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert client.recv(timeout=10) == b"woken"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(told) == 2
+    assert "signal handler" in str(told[0])
+
+
 def test_ctrl_c_ends_a_plain_script() -> None:
     script = """
         import socklens as sl

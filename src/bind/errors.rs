@@ -1,7 +1,8 @@
 //! The one place where an error of the core becomes a Python exception. errno survives: `OSError(code, text)` lets Python choose the subclass.
 
 use pyo3::exceptions::{
-    PyBlockingIOError, PyBufferError, PyMemoryError, PyNotImplementedError, PyOSError, PyOverflowError, PyTimeoutError, PyValueError,
+    PyBlockingIOError, PyBufferError, PyMemoryError, PyNotImplementedError, PyOSError, PyOverflowError, PyRuntimeError, PyTimeoutError,
+    PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -32,6 +33,7 @@ pub(super) fn raise(py: Python<'_>, error: Error, raised: Option<PyErr>) -> PyEr
         Error::Closed(text) => ClosedError::new_err((code::EBADF, text)),
         Error::WouldBlock(text) => PyBlockingIOError::new_err((code::EAGAIN, text)),
         Error::TimedOut(text) => PyTimeoutError::new_err((code::ETIMEDOUT, text)),
+        Error::Reentered(text) => PyRuntimeError::new_err(text),
         Error::Interrupted => raised.unwrap_or_else(|| PyOSError::new_err("interrupted")),
         Error::Os { code, message } => PyOSError::new_err((code, message)),
         Error::InUse { code, message, at } => PyOSError::new_err((code, message + &held_by(py, at))),

@@ -19,6 +19,9 @@ pub enum Error {
     /// The caller's [`Patience`](super::Patience) asked to stop; it knows why.
     #[error("interrupted")]
     Interrupted,
+    /// A signal handler called what it had interrupted.
+    #[error("{0}")]
+    Reentered(String),
     /// The kernel refused, with its error number.
     #[error("{message}")]
     Os {
@@ -95,6 +98,7 @@ impl Error {
             Self::Closed(message)
             | Self::WouldBlock(message)
             | Self::TimedOut(message)
+            | Self::Reentered(message)
             | Self::Range(message)
             | Self::Invalid(message)
             | Self::Held(message)

@@ -60,6 +60,10 @@ pub(super) fn stopped(call: &Call<'_>, stop: &Stop, timeout: Timeout) -> Error {
             Error::TimedOut(format!("{doing} on {who} timed out after {seconds} s: {why}"))
         }
         Stop::Interrupted => Error::Interrupted,
+        Stop::Reentered => Error::Reentered(format!(
+            "{doing} on {who}: this thread is in the middle of such a call already, which a signal handler interrupted; let the handler only \
+             set a flag, raise or close()"
+        )),
         Stop::Closed => Error::Closed(format!("{doing}: {who} was closed by this program")),
         Stop::Os(error) => failed(call, error),
     }

@@ -181,6 +181,8 @@ pub enum Stop {
     Interrupted,
     /// The object was closed meanwhile.
     Closed,
+    /// This thread waits in the same direction already, further out.
+    Reentered,
     /// The system call failed.
     Os(std::io::Error),
 }

@@ -1,5 +1,7 @@
 //! One direction of a connection: its state behind a lock, and the turn of the one who waits there.
 
+use std::thread::ThreadId;
+
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::assembly::Assembly;
@@ -16,7 +18,7 @@ pub(super) struct Reading {
     pub(super) received: u64,
     pub(super) read: u64,
     pub(super) put_back: u64,
-    turn: Option<u32>,
+    turn: Option<Holder>,
 }
 
 /// The writing direction's state.
@@ -24,7 +26,7 @@ pub(super) struct Reading {
 pub(super) struct Writing {
     pub(super) tail: Tail,
     pub(super) sent: u64,
-    turn: Option<u32>,
+    turn: Option<Holder>,
 }
 
 impl Reading {
@@ -35,19 +37,33 @@ impl Reading {
     }
 }
 
-/// A state with a turn in it: the number of the process ([`sys::generation`]) whose thread has it.
+/// Who has a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    /// The process, as [`sys::generation`] counts: after a fork the turn of a thread of the parent is nobody's.
+    process: u32,
+    thread: ThreadId,
+}
+
+impl Holder {
+    fn current() -> Self {
+        Self { process: sys::generation(), thread: std::thread::current().id() }
+    }
+}
+
+/// A state with a turn in it.
 pub(super) trait Turn {
-    fn turn(&mut self) -> &mut Option<u32>;
+    fn turn(&mut self) -> &mut Option<Holder>;
 }
 
 impl Turn for Reading {
-    fn turn(&mut self) -> &mut Option<u32> {
+    fn turn(&mut self) -> &mut Option<Holder> {
         &mut self.turn
     }
 }
 
 impl Turn for Writing {
-    fn turn(&mut self) -> &mut Option<u32> {
+    fn turn(&mut self) -> &mut Option<Holder> {
         &mut self.turn
     }
 }
@@ -70,8 +86,9 @@ impl<S: Turn + Send> Direction<S> {
         loop {
             let mut state = self.state.lock();
             match *state.turn() {
-                // After a fork the turn of a thread of the parent is nobody's.
-                Some(process) if process == sys::generation() => {}
+                // A signal handler of Python's runs in the middle of this thread's own wait, which cannot end before the handler does.
+                Some(holder) if holder == Holder::current() => return Err(Stop::Reentered),
+                Some(holder) if holder.process == sys::generation() => {}
                 _ => return Ok(state),
             }
             drop(state);
@@ -110,7 +127,7 @@ impl<S: Turn + Send> Direction<S> {
 
     /// Says that the holder of the lock is going to wait.
     pub(super) fn take_turn(state: &mut S) {
-        *state.turn() = Some(sys::generation());
+        *state.turn() = Some(Holder::current());
     }
 
     /// Says that the one who came in by [`lock_in_turn`](Self::lock_in_turn) is done, and wakes the next in line. That is due even if it never had
