@@ -91,7 +91,7 @@ pub(crate) fn is_error_option(level: i32, option: i32) -> bool {
 }
 
 pub(crate) fn is_listener(socket: &Socket) -> io::Result<bool> {
-    let bytes = getsockopt(socket, ws::SOL_SOCKET, ws::SO_ACCEPTCONN as i32, 4)?;
+    let bytes = getsockopt(socket, ws::SOL_SOCKET, ws::SO_ACCEPTCONN, 4)?;
     Ok(bytes.iter().any(|&byte| byte != 0))
 }
 
