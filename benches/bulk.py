@@ -78,7 +78,8 @@ def _case(size: int, name: str, cpu_within: float) -> Case:
         [
             Comparison(ours, reused, faster_by=0.95),
             Comparison(ours, joined),
-            Comparison(ours, joined, cpu_within=cpu_within),
+            Comparison(ours, reused, cpu=True),
+            Comparison(ours, joined, cpu=True, cpu_within=cpu_within),
         ],
         operations=KIB * KIB // size,
     )

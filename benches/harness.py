@@ -103,6 +103,7 @@ class Comparison:
     ours: str
     theirs: str
     faster_by: float | None = None  # their time / our time is to be at least this
+    cpu: bool = False  # compares this process's CPU time instead
     cpu_within: float | None = None  # our CPU time / their CPU time is to be at most this
 
 
@@ -157,17 +158,19 @@ def run(case: Case, rounds: int, hurry: float = 1.0) -> list[Row]:
 
 def _row(case: Case, comparison: Comparison, spent: Mapping[str, Sequence[Spent]]) -> Row:
     ours, theirs = spent[comparison.ours], spent[comparison.theirs]
-    met: bool | None
-    if (limit := comparison.cpu_within) is not None:
+    target, met = "", None
+    if comparison.cpu:
         cpu = spread([mine.cpu / other.cpu for mine, other in zip(ours, theirs, strict=True)])
         figures = [f"{duration(statistics.median(one.cpu for one in side))} CPU" for side in (ours, theirs)]
-        shown, target, met = ratio(cpu), f"≤ {times(limit)} CPU", cpu.median <= limit
+        shown = f"{ratio(cpu)} CPU"
+        if (limit := comparison.cpu_within) is not None:
+            target, met = f"≤ {times(limit)}", cpu.median <= limit
     else:
         speed = spread([other.wall / mine.wall for mine, other in zip(ours, theirs, strict=True)])
         figures = [duration(statistics.median(one.wall for one in side)) for side in (ours, theirs)]
-        least = comparison.faster_by
-        shown, target = ratio(speed), "" if least is None else f"≥ {times(least)}"
-        met = None if least is None else speed.median >= least
+        shown = ratio(speed)
+        if (least := comparison.faster_by) is not None:
+            target, met = f"≥ {times(least)}", speed.median >= least
     return Row(case.name, comparison.ours, figures[0], comparison.theirs, figures[1], shown, target, met)
 
 

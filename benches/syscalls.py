@@ -1,7 +1,8 @@
 """System calls per ping-pong trip, counted by strace. Run as a program, it is the one that is counted.
 
-strace makes every call slow: times mean nothing here, and a spin that would have met the answer may run out and sleep.
-The counts are those of a long run less those of a short one, which removes the interpreter's own start and end.
+strace makes every call slow: times mean nothing here, and an answer for which a call would have had to wait is often
+there already, so that the retries of a wait are counted too low. The counts are those of a long run less those of a
+short one, which removes the interpreter's own start and end.
 """
 
 from __future__ import annotations

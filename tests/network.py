@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import subprocess
 import sys
@@ -32,6 +34,14 @@ def need_ipv6() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as error:
         lacking(f"IPv6 on loopback: {error}")
+
+
+def free_port() -> int:
+    """A free port outside the range that the kernel gives ports from by itself: nobody takes it while it is free for a moment."""
+    for port in random.sample(range(20000, 32000), 1000):
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def in_private_network(code: str, scratch: Path, *, hosts: str = "", ports: str = "32768 60999") -> list[str]:

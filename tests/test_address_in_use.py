@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import socklens as sl
 from helpers import eventually
-from network import in_private_network, need_ipv6
+from network import free_port, in_private_network, need_ipv6
 from program import Program
 from refusals import refused
 
@@ -113,17 +113,16 @@ def test_a_socket_that_is_bound_and_does_not_listen() -> None:
 
 
 def test_a_connection_that_has_the_port() -> None:
-    with socket.create_server((HOST, 0)) as server, socket.create_connection(server.getsockname()) as client:
-        words = [
-            f"{HOST}:{client.getsockname()[1]} -> {HOST}:{server.getsockname()[1]}",
-            "of this program",
-            "ESTABLISHED",
-        ]
-        in_use(*words, "another port", port=client.getsockname()[1])
+    port = free_port()
+    with socket.create_server((HOST, 0)) as server:
+        target = server.getsockname()
+        with socket.create_connection(target, source_address=(HOST, port)):
+            words = [f"{HOST}:{port} -> {HOST}:{target[1]}", "of this program", "ESTABLISHED"]
+            in_use(*words, "another port", port=port)
 
 
 def test_connections_of_a_closed_listener() -> None:
-    listener = sl.listen()
+    listener = sl.listen(port=free_port())
     with sl.connect(listener.local_addr, timeout=10) as client, listener.accept(timeout=10) as server:
         listener.close()
         port = server.local_addr.port
@@ -157,7 +156,7 @@ def test_another_program_is_named() -> None:
 
 def rested(**asked: Any) -> tuple[int, sl.Address]:
     """A port of which an old connection rests in TIME_WAIT, because its server closed first; and that connection's other end."""
-    with sl.listen(**asked) as listener, sl.connect(listener.local_addr, timeout=10) as client:
+    with sl.listen(port=free_port(), **asked) as listener, sl.connect(listener.local_addr, timeout=10) as client:
         server = listener.accept(timeout=10)
         server.close()
         assert client.recv(timeout=10) == b""
@@ -196,7 +195,7 @@ def test_no_port_is_left(tmp_path: Path) -> None:
 
 
 def test_replace_closes_and_tells(capsys: pytest.CaptureFixture[str]) -> None:
-    first = sl.listen()
+    first = sl.listen(port=free_port())
     made = first.created_at
     address = first.local_addr
     with sl.listen(*address, replace=True) as second:
@@ -211,12 +210,31 @@ def test_replace_closes_and_tells(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_replace_leaves_accepted_connections_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    first = sl.listen()
+    first = sl.listen(port=free_port())
     client, server = sl.connect(first.local_addr, timeout=10), first.accept(timeout=10)
     with client, server, sl.listen(*first.local_addr, replace=True):
         client.sendall(b"still here")
         assert server.recv_exactly(10, timeout=10) == b"still here"
     assert capsys.readouterr().out
+
+
+def test_replace_knows_an_address_by_all_its_names(capsys: pytest.CaptureFixture[str]) -> None:
+    first = sl.listen("127.1", free_port())  # as inet_aton(3) understands it
+    assert first.local_addr.host == HOST
+    with sl.listen(HOST, first.local_addr.port, replace=True) as second:
+        assert first.closed
+        with sl.listen("127.1", second.local_addr.port, replace=True):
+            assert second.closed
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+@pytest.mark.parametrize("asked", [{"backlog": -1}, {"recv_buffer": 0}, {"dual_stack": True}], ids=str)
+def test_a_call_that_is_refused_replaces_nothing(
+    listener: sl.Listener, asked: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(ValueError, list(asked), sl.listen, *listener.local_addr, replace=True, **asked)
+    assert not listener.closed
+    assert capsys.readouterr().out == ""
 
 
 def test_replace_where_there_is_nothing_to_replace(capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +245,7 @@ def test_replace_where_there_is_nothing_to_replace(capsys: pytest.CaptureFixture
 
 
 def test_replace_takes_the_wildcard_too(capsys: pytest.CaptureFixture[str]) -> None:
-    every = sl.listen("0.0.0.0", 0)
+    every = sl.listen("0.0.0.0", free_port())
     port = every.local_addr.port
     with sl.listen(HOST, port, replace=True) as one:
         assert every.closed
@@ -244,7 +262,7 @@ def test_replace_leaves_alone_what_is_not_in_the_way(
     first: str, second: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     need_ipv6()
-    with sl.listen(first, 0) as one, sl.listen(second, one.local_addr.port, replace=True) as two:
+    with sl.listen(first, free_port()) as one, sl.listen(second, one.local_addr.port, replace=True) as two:
         assert not one.closed, "both addresses can be had at once"
         for listener in (one, two):
             with sl.connect(listener.local_addr, timeout=10), listener.accept(timeout=10):
@@ -255,7 +273,7 @@ def test_replace_leaves_alone_what_is_not_in_the_way(
 def test_replace_takes_a_dual_stack_listener_from_both_sides(capsys: pytest.CaptureFixture[str]) -> None:
     need_ipv6()
     for host in (HOST, "::1", "0.0.0.0"):
-        both = sl.listen("::", 0, dual_stack=True)
+        both = sl.listen("::", free_port(), dual_stack=True)
         in_use("This program has it", host=host, port=both.local_addr.port)
         with sl.listen(host, both.local_addr.port, replace=True) as one:
             assert both.closed

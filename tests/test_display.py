@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import io
+import os
+import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from socklens import Address
 from socklens.display import show, text
+from socklens.display.buffers import Buffer
 from socklens.display.escape import cells, cut, escape, pad, quoted
 from socklens.display.glyphs import ASCII, UNICODE, Glyphs
+from socklens.display.screen import Screen
 from socklens.display.views import ConnectionView, InputView, ListenerView, OutputView, View, view_of
 
 A, B, C = Address("127.0.0.101", 6666), Address("127.0.0.110", 50320), Address("127.0.0.115", 40520)
@@ -36,7 +41,17 @@ def connection(
 
 
 LISTENER = ListenerView(local=A, state="LISTEN", waiting=1, limit=128, accepted=2)
+STOPPED: list[View] = [
+    replace(
+        connection(B, A, b"", "writer"),
+        output=OutputView(unacknowledged=0, unsent=4_067_840, total=4_067_840, capacity=4_194_304, first=b""),
+        sent=4_196_352,
+    ),
+    replace(connection(name="reader"), input=InputView(rust=0, kernel=128_512, capacity=131_072, first=b"x" * 256)),
+]
+"""Both ends of a connection whose reader has stopped reading."""
 SCENES: dict[str, list[View]] = {
+    "stopped": STOPPED,
     "connection": [connection()],
     "listener": [replace(LISTENER, connections=(connection(), connection(peer=C)))],
     "ends": [connection(), connection(B, A, b"", "b")],
@@ -141,8 +156,8 @@ def test_where_bytes_are_is_told() -> None:
     assert "and 3 B already in this program" in drawn
     assert '"abcde"' in drawn
     assert "9 of 100 B" in drawn
-    assert "4 sent, 5 not yet sent" in drawn
-    assert "(content not kept)" in drawn
+    assert "4 in flight, 5 waiting here" in drawn
+    assert "content not shown: no copy of the oldest bytes" in drawn
 
 
 def test_a_bar_is_empty_only_for_nothing_and_full_only_for_full() -> None:
@@ -157,6 +172,38 @@ def test_a_bar_is_empty_only_for_nothing_and_full_only_for_full() -> None:
     assert "░" in bar(999)
     assert "░" not in bar(1000)
     assert "░" not in bar(2000)
+
+
+@pytest.mark.parametrize("width", [24, 33, 40, 60, 72, 80, 90, 100, 120])
+def test_a_picture_of_full_buffers_cuts_no_number_and_its_bars_are_nearly_full(width: int) -> None:
+    drawn = text.picture(STOPPED, width)
+    assert all("x…" in line for line in drawn.splitlines()[1:] if "…" in line)  # only content is ever cut
+    assert "4,196,352 B" in drawn.replace(" │\n│       ", " ")
+    assert ("4,067,840 of 4,194,304 B" if width >= 40 else "3.8 of 4.0 MiB") in drawn
+    assert ("128,512 of 131,072 B" if width >= 33 else "125 of 128 KiB") in drawn
+    bars = re.findall("[█░]{2,}", drawn)
+    assert len(bars) == 4
+    for bar in bars:
+        assert len(bar) >= 8
+        assert bar.count("█") in (0, len(bar) - 1)  # 97 % and 98 % are nearly full
+
+
+def test_the_same_word_never_means_two_things() -> None:
+    writer, reader = (text.connection(view) for view in STOPPED if isinstance(view, ConnectionView))
+    assert "0 in flight, 4,067,840 waiting here" in writer
+    assert re.findall(r"\S+ sent \S+", writer) == ["total sent 4,196,352"]
+    assert "taken 0 B" in reader  # though 128,512 B were received: nobody took them out of the buffer
+    assert "received" not in reader
+
+
+@given(st.integers(0, 2**31), st.integers(1, 2**31))
+def test_a_short_number_is_short_and_rounded_down(filled: int, capacity: int) -> None:
+    shown = Buffer("in", filled, capacity, "", ()).short_count
+    assert len(shown) <= 19
+    number, unit, of = re.fullmatch(r"([\d.]+)(| \w+) of ([\d.]+ \w+)", shown).groups()  # type: ignore[union-attr]
+    scale = 1024 ** ["B", "KiB", "MiB", "GiB"].index(unit.strip() or of.split()[1])
+    assert float(number) * scale <= filled < (float(number) + (0.1 if "." in number else 1)) * scale * 1.001
+    assert (float(number) == 0) == (filled == 0)
 
 
 def test_cut_content_says_that_there_is_more() -> None:
@@ -178,6 +225,21 @@ def test_sockets_on_one_local_port_are_told_apart_in_one_table() -> None:
     assert any("LISTEN" in row and "*" in row for row in rows)
 
 
+def test_only_open_sockets_are_counted() -> None:
+    closed = replace(LISTENER, closed=True, state="CLOSED", waiting=None)
+    assert "local port 6666 · 1 socket, 1 closed" in text.picture([closed, connection(peer=C)])
+    assert "local port 6666 · 2 sockets ─" in text.picture([LISTENER, connection(peer=C)])
+
+
+def test_a_listeners_connections_have_the_names_that_were_given() -> None:
+    listener = replace(LISTENER, connections=(connection(name=""), connection(peer=C, name="")))
+    rows = text.picture([listener, connection(B, A, b"", "ann")]).splitlines()
+    assert any("◄─► ann 127.0.0.110:50320  ESTABLISHED  in 6 B" in row for row in rows)
+    assert any("  ◄─► 127.0.0.115:40520  ESTABLISHED" in row for row in rows)
+    rows = text.picture([listener, connection(), connection(B, A, b"", "ann")]).splitlines()
+    assert any("a_for_b ◄─► ann 127.0.0.110:50320" in row for row in rows)
+
+
 def test_closed_is_said_and_unknown_is_absent() -> None:
     closed = text.picture(SCENES["closed"])
     assert "closed · TIME_WAIT" in closed
@@ -190,8 +252,9 @@ def test_closed_is_said_and_unknown_is_absent() -> None:
 
 
 def test_line_is_one_line() -> None:
-    assert text.line(connection()) == "ESTABLISHED  in 6 of 131,072  out 0 of 2,626,560  sent 0  received 0"
-    assert text.line(connection(), 60) == "ESTABLISHED  in 6  out 0  sent 0  received 0"
+    assert text.line(connection()) == "ESTABLISHED  in 6 of 131,072  out 0 of 2,626,560  sent 0  taken 0"
+    assert text.line(connection(), 60) == "ESTABLISHED  in 6  out 0  sent 0  taken 0"
+    assert text.line(connection(), 35) == "ESTABLISHED  in 6  out 0"  # what has no room is left out, not cut
 
 
 # -- with live sockets
@@ -245,3 +308,27 @@ def test_show_uses_the_terminals_width_and_characters(
     lines = raw.getvalue().decode(encoding).splitlines()
     assert lines[0].startswith(corner)
     assert {cells(line) for line in lines} == {50}
+
+
+@pytest.mark.parametrize(
+    ("asked", "width"), [("", 80), ("60", 60), ("92", 92), ("300", 100), ("0", 80), ("-5", 80), ("wide", 80)]
+)
+def test_columns_is_obeyed_up_to_a_hundred(monkeypatch: pytest.MonkeyPatch, asked: str, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", asked)
+    assert Screen(io.StringIO()).width == width
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize(("columns", "width"), [(92, 92), (300, 100), (0, 80)])
+def test_a_terminal_tells_its_width(monkeypatch: pytest.MonkeyPatch, columns: int, width: int) -> None:
+    import termios
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    mine, theirs = os.openpty()
+    try:
+        termios.tcsetwinsize(theirs, (24, columns))
+        with open(theirs, "w", encoding="utf-8", closefd=False) as stream:
+            assert Screen(stream).width == width
+    finally:
+        os.close(mine)
+        os.close(theirs)

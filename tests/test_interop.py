@@ -1,4 +1,4 @@
-"""The promise: it is TCP: any other program is a peer in either role, a socket changes hands both ways, and whatever has a buffer can be sent."""
+"""The promise: it is TCP. Any other program is a peer in either role, and a socket changes hands both ways."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 import pytest
 import socklens as sl
-from flow import HOSTS, stream
+from flow import HOSTS, ends, stream
 from helpers import eventually, in_thread, lacking, need
 from program import Program
 from test_waiting import linux, sleeping_call
@@ -77,9 +77,12 @@ def both_directions(conn: sl.Connection, sock: socket.socket) -> None:
 
 
 def test_a_client_of_the_standard_library(host: str) -> None:
-    with sl.listen(host, 0) as listener, socket.create_connection(listener.local_addr, 10) as client:
-        with listener.accept(timeout=10) as conn:
-            both_directions(conn, client)
+    with (
+        sl.listen(host, 0) as listener,
+        socket.create_connection(listener.local_addr, 10) as client,
+        listener.accept(timeout=10) as conn,
+    ):
+        both_directions(conn, client)
 
 
 def test_a_server_of_the_standard_library(host: str) -> None:
@@ -162,8 +165,9 @@ def test_nc_as_server() -> None:
         with sl.connect(host, port, timeout=10) as conn:
             conn.sendall(b"to nc\n")
             nc.wait_for("to nc\n", stdout=True)
-            nc.feed(MUCH)
+            feeding = in_thread(nc.feed, MUCH)
             assert conn.recv_exactly(len(MUCH), timeout=10) == MUCH
+            feeding.result(10)
             conn.close()
             nc.end_input()
             nc.ended()
@@ -196,7 +200,7 @@ def test_from_socket(sock_pair: tuple[socket.socket, socket.socket], timeout: fl
         both_directions(conn, peer)
 
 
-def test_to_socket(pair: Pair, host: str) -> None:
+def test_to_socket(pair: Pair) -> None:
     client, server = pair
     name, number = client.local_addr, client.fileno()
     server.send(b"in the kernel")
@@ -209,14 +213,12 @@ def test_to_socket(pair: Pair, host: str) -> None:
         client.close()
         assert sock.recv(100) == b"in the kernel"
         both_directions(server, sock)
-    with (
-        sl.listen(host, 0) as listener,
-        sl.connect(listener.local_addr) as client,
-        listener.accept(timeout=10) as server,
-    ):
-        with client.to_socket() as sock:
-            assert (sock.family, sock.gettimeout(), sock.getblocking()) == (family(host), None, True)
-            both_directions(server, sock)
+
+
+def test_to_socket_knows_its_family(host: str) -> None:
+    with ends(host) as (client, server), client.to_socket() as sock:
+        assert (sock.family, sock.gettimeout(), sock.getblocking()) == (family(host), None, True)
+        both_directions(server, sock)
 
 
 def test_detach_gives_an_open_descriptor(pair: Pair) -> None:
@@ -319,11 +321,13 @@ def test_from_socket_refuses_what_does_not_listen(sock_pair: tuple[socket.socket
 
 def test_select(pair: Pair, listener: sl.Listener) -> None:
     client, server = pair
-    assert select.select([server, listener], [server], [], 0) == ([], [server], [])
+    reading: list[sl.Connection | sl.Listener] = [server, listener]
+    assert select.select(reading, [server], [], 0) == ([], [server], [])
     client.send(b"x")
-    assert select.select([server, listener], [], [], 10) == ([server], [], [])
+    assert select.select(reading, [], [], 10) == ([server], [], [])
+    server.recv()
     with sl.connect(listener.local_addr):
-        assert select.select([listener], [], [], 10) == ([listener], [], [])
+        assert select.select(reading, [], [], 10) == ([listener], [], [])
     server.close()
     with pytest.raises(ValueError, match="file descriptor"):
         select.select([server], [], [], 0)

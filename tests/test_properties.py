@@ -360,3 +360,17 @@ def test_bytes_put_back_during_a_large_read_stay_in_order(pair: Pair) -> None:
         client.sendall(stream(50_000, 60_000))
         assert reader.result(10) == stream(0, 100_000)
     assert server.recv_exactly(10_000, timeout=10) == stream(100_000, 10_000)
+
+
+@linux
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_every_view_counts_what_a_read_in_progress_has_gathered(pair: Pair, size: int) -> None:
+    client, server = pair
+    with sleeping_call(lambda: server.recv_exactly(size)) as reader:
+        client.send(b"gathered")
+        eventually(lambda: server.input_buffer.rust == 8)
+        assert (len(server.input_buffer), bytes(server.input_buffer)) == (8, b"gathered")
+        assert "in 8 B" in repr(server)
+        assert (server.totals.received, server.totals.read) == (8, 0)
+        client.sendall(bytes(size - 8))
+        assert reader.result(10) == b"gathered" + bytes(size - 8)

@@ -279,6 +279,19 @@ def test_an_abort_drops_what_was_not_delivered() -> None:
             server.recv()
 
 
+def test_a_client_that_is_gone_before_it_is_accepted(listener: sl.Listener) -> None:
+    client = sl.connect(listener.local_addr, timeout=10)
+    address = client.local_addr
+    client.send(b"I was here")
+    eventually(lambda: listener.backlog.waiting == 1)
+    client.abort()
+    with listener.accept(timeout=10) as conn:
+        assert conn.peer_addr == address
+        assert conn.recv_exactly(10) == b"I was here"
+        with pytest.raises(ConnectionResetError):
+            conn.recv()
+
+
 def test_a_timeout_of_the_kernels_own_stays_an_error() -> None:
     """TCP_USER_TIMEOUT: the kernel gives up a peer whose window stays closed. That is no end of stream either."""
     if not hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -12,6 +12,8 @@ Every value shown is read from the kernel or counted by the calls themselves. Im
 imports neither ``socket`` nor ``asyncio``.
 """
 
+import sys as _sys
+
 from ._address import Address, Backlog
 from ._errors import ClosedError, FrameTooLongError, IncompleteReadError
 from ._listen import listen
@@ -30,6 +32,11 @@ from ._socklens import (
     pair,
     set_default_timeout,
 )
+
+if "IPython" in _sys.modules:
+    from ._shift_tab import explain_attributes as _explain_attributes
+
+    _explain_attributes(Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState, Totals)
 
 __all__ = [
     "Address",

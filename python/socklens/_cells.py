@@ -39,14 +39,15 @@ def current(frame: FrameType) -> Cell | None:
     return None if code is None else Cell(code, run)
 
 
-def describe(file: str, line: int) -> str:
-    """A line as a person finds it again: ``cell In[3], line 2`` or ``chat.py, line 12``."""
+def number(file: str) -> int | None:
+    """The number of the cell whose code has this name, at this moment: the same text run again has the same name."""
     shell = _shell()
-    if shell is not None:
-        number = _cell_numbers(shell).get(file)
-        if number is not None:
-            return f"cell In[{number}], line {line}"
-    return f"{file}, line {line}"
+    return None if shell is None else _cell_numbers(shell).get(file)
+
+
+def describe(file: str, line: int, cell: int | None) -> str:
+    """A line as a person finds it again: ``cell In[3], line 2`` or ``chat.py, line 12``."""
+    return f"{file}, line {line}" if cell is None else f"cell In[{cell}], line {line}"
 
 
 def namespace() -> dict[str, Any]:
@@ -75,11 +76,13 @@ def _cell_numbers(shell: Any) -> dict[str, int]:
 
 
 def _code_of_cell(frame: FrameType | None, shell: Any) -> str | None:
+    """The name of the cell's code that is furthest out: a function may be of another cell than the one that calls it."""
     cells = _cell_numbers(shell)
+    found = None
     while frame is not None:
         name = frame.f_code.co_filename
         if name in cells or name.startswith("<ipython-input-"):
             # A terminal's name for a cell has the number of the run in it: <ipython-input-3-0123456789ab>.
-            return name.rsplit("-", 1)[-1] if name.startswith("<") else name
+            found = name.rsplit("-", 1)[-1] if name.startswith("<") else name
         frame = frame.f_back
-    return None
+    return found

@@ -20,7 +20,10 @@ def describe(host: str, port: int) -> str:
     if rows is None:
         return ""
     if not rows:
-        return ". No listener and no connection has it, says the kernel's table; so a program has bound it without listening"
+        return (
+            ". No listener and no connection has it, says the kernel's table; so a program has bound it without listening. "
+            "Find it among your own programs, or choose another port"
+        )
     listeners = [row for row in rows if row[2] == TcpState.LISTEN]
     if listeners:
         return ". " + _listener(listeners[0])
@@ -36,12 +39,12 @@ def _listener(row: Row) -> str:
     listener = next((listener for listener in _listen.live() if listener.local_addr == local), None)
     if listener is None:
         return (
-            f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make"
+            f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make: close that, or choose another port"
         )
     name = _variable(listener)
     called = f"`{name}`" if name else "a listener without a name"
-    close = f"{name}.close()" if name else "listen(..., replace=True)"
-    return f"This program has it: {called}, made in {listener.created_at}. Use {close} first, or choose another port"
+    remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"
+    return f"This program has it: {called}, made in {listener.created_at}. {remedy}, or choose another port"
 
 
 def _connections(rows: list[Row]) -> str:
@@ -49,11 +52,11 @@ def _connections(rows: list[Row]) -> str:
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     if all(row[2] == TcpState.TIME_WAIT for row in rows):
         return (
-            f"Its old connection with {peer} rests in TIME_WAIT{more}, for a minute at the most: wait, or leave reuse_addr on, "
-            "which lets a listener have the port all the same"
+            f"Its old connection with {peer} rests in TIME_WAIT{more}, for a minute at the most: wait, or choose another port. "
+            "With reuse_addr on, for the listener before and for this one, the port could be had all the same"
         )
     owner = "this program" if pid == os.getpid() else f"{program} (process {pid})" if pid else "no process any more"
-    return f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}"
+    return f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}: close that, or choose another port"
 
 
 def _variable(value: object) -> str | None:

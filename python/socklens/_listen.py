@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import sys
 from _weakref import ref
+from errno import EADDRINUSE
 
 from . import _cells
-from ._socklens import Listener, _endpoint, _listen
+from ._socklens import Listener, _endpoint, _holders, _listen
 
 # Not from `typing`, whose import would take longer than all of this package's.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._address import Address
 
-_WILDCARDS = ("0.0.0.0", "::")
-
 
 class _Made:
     """A live listener, as it was asked for, and the cell that did."""
 
-    __slots__ = ("asked", "cell", "listener")
+    __slots__ = ("address", "asked", "cell", "listener", "where")
 
     def __init__(self, listener: Listener, asked: tuple[str, int], cell: _cells.Cell | None) -> None:
         self.listener = ref(listener)
+        self.address = listener.local_addr
+        self.where = listener.created_at
         self.asked = asked
         self.cell = cell
 
@@ -61,31 +62,44 @@ def listen(
         OverflowError, ValueError, TypeError: there is no such endpoint. socket.gaierror: the name has no address.
     """
     # The user's line: this function's caller.
-    frame = sys._getframe(1)
+    cell = _cells.current(sys._getframe(1))
     name, number = _endpoint(host, port)
     asked = (name, number or 0)
-    cell = _cells.current(frame)
-    for made in _in_the_way(asked, cell, replace):
-        _replace(made)
-    listener = _listen(name, asked[1], backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, 1)
+
+    def opened() -> Listener:
+        return _listen(name, asked[1], backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, 2)
+
+    ours = [made for made in _live() if replace or _earlier(made.cell, cell)]
+    try:
+        listener = opened()
+    except OSError as error:
+        # Nothing is closed unless it is in the way: the kernel has said that something is.
+        in_the_way = [made for made in ours if error.errno == EADDRINUSE and _has_port(made, asked, dual_stack)]
+        if not in_the_way:
+            raise
+        for made in in_the_way:
+            _close(made)
+        listener = opened()
+        replaced = in_the_way
+    else:
+        # A free port collides with nothing; run again, the cell would pile up listeners that nobody can reach any more.
+        replaced = [made for made in ours if asked[1] == 0 and made.asked == asked and _earlier(made.cell, cell)]
+        for made in replaced:
+            _close(made)
+    for made in replaced:
+        print(f"socklens: closed the earlier listener on {made.address} (made in {made.where}); this one replaces it")
     _made.append(_Made(listener, asked, cell))
     return listener
 
 
 def live() -> list[Listener]:
     """The open listeners that ``listen`` has made."""
+    return [listener for made in _live() if (listener := made.listener()) is not None]
+
+
+def _live() -> list[_Made]:
     _made[:] = [made for made in _made if (listener := made.listener()) is not None and not listener.closed]
-    return [listener for made in _made if (listener := made.listener()) is not None]
-
-
-def _in_the_way(asked: tuple[str, int], cell: _cells.Cell | None, replace: bool) -> list[_Made]:
-    live()
-    return [
-        made
-        for made in _made
-        if (replace and _collide(made, asked))
-        or (_earlier(made.cell, cell) and (made.asked == asked or _collide(made, asked)))
-    ]
+    return list(_made)
 
 
 def _earlier(made: _cells.Cell | None, now: _cells.Cell | None) -> bool:
@@ -93,18 +107,20 @@ def _earlier(made: _cells.Cell | None, now: _cells.Cell | None) -> bool:
     return made is not None and now is not None and made.key == now.key and made.run != now.run
 
 
-def _collide(made: _Made, asked: tuple[str, int]) -> bool:
+def _has_port(made: _Made, asked: tuple[str, int], dual_stack: bool) -> bool:
+    """Whether it can be what keeps the asked address from being had: the same port, on the same address or on all of its family."""
     listener = made.listener()
-    if listener is None or asked[1] == 0 or listener.local_addr.port != asked[1]:
+    if listener is None or asked[1] == 0 or made.address.port != asked[1]:
         return False
-    # A name is known by what it was called the last time.
-    hosts = {listener.local_addr.host, made.asked[0]}
-    return asked[0] in hosts or asked[0] in _WILDCARDS or not hosts.isdisjoint(_WILDCARDS)
+    here = made.address.host
+    rows = _holders(*asked) or []
+    if rows and not any(local == made.address for local, *_ in rows):
+        return False
+    both = listener.dual_stack or dual_stack
+    return both or (":" in here) == (":" in asked[0]) or asked[0] in (made.asked[0], here) or not rows
 
 
-def _replace(made: _Made) -> None:
+def _close(made: _Made) -> None:
     listener = made.listener()
     if listener is not None:
-        where = listener.created_at
         listener.close()
-        print(f"socklens: closed the earlier listener on {listener.local_addr} (made in {where}); this one replaces it")

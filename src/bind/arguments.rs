@@ -37,11 +37,20 @@ pub(super) fn timeout(value: &Bound<'_, PyAny>) -> PyResult<Timeout> {
     if value.is_none() {
         return Ok(Timeout::Forever);
     }
-    let seconds = if value.is_instance_of::<PyBool>() || value.is_instance_of::<PyString>() { None } else { value.extract::<f64>().ok() };
-    let Some(seconds) = seconds else {
-        return Err(PyTypeError::new_err(format!("a timeout is a number of seconds, or None to wait for ever, not {}", kind(value)?)));
+    let wrong = || -> PyResult<Timeout> {
+        Err(PyTypeError::new_err(format!("a timeout is a number of seconds, or None to wait for ever, not {}", kind(value)?)))
     };
-    Timeout::from_secs(seconds).map_err(plainly(value.py()))
+    if value.is_instance_of::<PyBool>() || value.is_instance_of::<PyString>() {
+        return wrong();
+    }
+    match value.extract::<f64>() {
+        Ok(seconds) => Timeout::from_secs(seconds).map_err(plainly(value.py())),
+        // An int beyond what a float holds.
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+            Timeout::from_secs(if value.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY }).map_err(plainly(value.py()))
+        }
+        Err(_) => wrong(),
+    }
 }
 
 /// A number of bytes as it was given; checked where its name is known.
@@ -69,7 +78,11 @@ impl<'py> FromPyObject<'_, 'py> for Count {
         match value.extract::<i64>() {
             Ok(number) => Ok(Self(number)),
             Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
-                Err(PyOverflowError::new_err(format!("{} bytes are more than any machine has", value.str()?)))
+                let shown = value.str()?;
+                if value.lt(0)? {
+                    return Err(PyValueError::new_err(format!("a number of bytes is not negative, as {shown} is")));
+                }
+                Err(PyOverflowError::new_err(format!("{shown} bytes are more than any machine has")))
             }
             Err(_) => Err(PyTypeError::new_err(format!("a number of bytes is an int, not {}", kind(&value)?))),
         }
@@ -100,7 +113,7 @@ pub(super) fn endpoint(host: &Bound<'_, PyAny>, port: Option<&Bound<'_, PyAny>>)
         return from_tuple(pair);
     }
     if host.is_instance_of::<PyInt>() && apart.is_none() {
-        return Err(PyTypeError::new_err(format!("the host comes first, as text; to give a port alone write port={}", host.str()?)));
+        return Err(PyTypeError::new_err(format!("the host comes first, as text, before the port {host}: (\"127.0.0.1\", {host})")));
     }
     let hint = if host.hasattr("local_addr")? { "; to reach a listener, give its .local_addr" } else { "" };
     Err(PyTypeError::new_err(format!("an address is \"host:port\", (host, port) or a host and a port, not {}{hint}", kind(host)?)))
@@ -114,17 +127,27 @@ fn from_tuple(pair: &Bound<'_, PyTuple>) -> PyResult<(String, Option<u16>)> {
         _ => return Err(wrong()),
     };
     let port = port_number(&pair.get_item(1)?)?;
-    let scope = if pair.len() == 4 { pair.get_item(3)?.extract::<u32>().map_err(|_| wrong())? } else { 0 };
+    let mut scope = 0;
+    if pair.len() == 4 {
+        pair.get_item(2)?.extract::<u32>().map_err(|_| wrong())?;
+        scope = pair.get_item(3)?.extract::<u32>().map_err(|_| wrong())?;
+    }
     Ok((if scope == 0 || host.contains('%') { host } else { format!("{host}%{scope}") }, Some(port)))
 }
 
 fn port_number(value: &Bound<'_, PyAny>) -> PyResult<u16> {
-    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
-        return Err(PyTypeError::new_err(format!("a port is a whole number from 0 to 65535, not {}", kind(value)?)));
-    }
-    match value.extract::<i64>() {
-        Ok(number) => address::port(number).map_err(plainly(value.py())),
-        Err(_) => Err(PyOverflowError::new_err(format!("port {value} does not exist: a port is a 16-bit number, 0 to 65535"))),
+    let py = value.py();
+    let number = if value.is_instance_of::<PyBool>() { None } else { Some(value.extract::<i64>()) };
+    match number {
+        Some(Ok(number)) => address::port(number).map_err(plainly(py)),
+        Some(Err(error)) if error.is_instance_of::<PyOverflowError>(py) => {
+            Err(plainly(py)(address::no_such_port(&value.str()?.to_string())))
+        }
+        _ => {
+            let digits = value.extract::<&str>().is_ok_and(|text| text.parse::<u16>().is_ok());
+            let hint = if digits { "; write it without quotes" } else { "" };
+            Err(PyTypeError::new_err(format!("a port is a whole number from 0 to 65535, not {}{hint}", kind(value)?)))
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::mem::MaybeUninit;
 
-use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -33,7 +33,7 @@ pub(super) fn filled<'py>(
     // SAFETY: a null pointer asks for room alone. Nobody else knows the object before it is returned, so its bytes may be written.
     let object = unsafe { made(py, std::ptr::null(), size) }?;
     // SAFETY: see above; the object holds `size` bytes behind this pointer.
-    let target = unsafe { std::slice::from_raw_parts_mut(pyo3::ffi::PyBytes_AsString(object.as_ptr()).cast::<MaybeUninit<u8>>(), size) };
+    let target = unsafe { std::slice::from_raw_parts_mut(ffi::PyBytes_AsString(object.as_ptr()).cast::<MaybeUninit<u8>>(), size) };
     fill(target)?;
     Ok(object)
 }
@@ -44,7 +44,7 @@ unsafe fn made<'py>(py: Python<'py>, from: *const std::ffi::c_char, size: usize)
     let no_memory = || Error::Memory(format!("there is no memory for {size} bytes at once; take them in smaller pieces"));
     let length = isize::try_from(size).map_err(|_| no_memory())?;
     // SAFETY: by the caller's promise; `from_owned_ptr_or_opt` takes over the one reference to the new object.
-    let object = unsafe { Bound::from_owned_ptr_or_opt(py, pyo3::ffi::PyBytes_FromStringAndSize(from, length)) };
+    let object = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyBytes_FromStringAndSize(from, length)) };
     let Some(object) = object else {
         drop(PyErr::take(py));
         return Err(no_memory());
@@ -55,61 +55,101 @@ unsafe fn made<'py>(py: Python<'py>, from: *const std::ffi::c_char, size: usize)
 
 /// Calls `work` with the bytes of any object that has a contiguous buffer.
 pub(super) fn reading<T>(doing: &str, data: &Bound<'_, PyAny>, work: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-    let py = data.py();
     if let Ok(bytes) = data.cast::<PyBytes>() {
         return work(bytes.as_bytes());
     }
-    let buffer = contiguous(doing, data)?;
-    let size = buffer.len_bytes();
-    let result = if size == 0 {
-        work(&[])
-    } else {
-        // SAFETY: the buffer is C-contiguous, and stays where it is until it is released below. If another thread writes to it meanwhile, the kernel
-        // and the copy of the last bytes sent read some mixture, as with Python's own socket.
-        work(unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), size) })
-    };
-    buffer.release(py);
-    result
-}
-
-/// Calls `work` with the writable bytes of any object that has them.
-pub(super) fn writing<T>(doing: &str, target: &Bound<'_, PyAny>, work: impl FnOnce(&mut [MaybeUninit<u8>]) -> PyResult<T>) -> PyResult<T> {
-    let py = target.py();
-    let buffer = contiguous(doing, target)?;
-    if buffer.readonly() {
-        let kind = target.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("{doing} writes into its buffer, and {kind} is read-only; give a bytearray")));
-    }
-    let size = buffer.len_bytes();
-    let result = if size == 0 {
-        work(&mut [])
-    } else {
-        // SAFETY: contiguous, writable, and held by the buffer until it is released below; only the kernel writes through this slice.
-        work(unsafe { std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<MaybeUninit<u8>>(), size) })
-    };
-    buffer.release(py);
-    result
-}
-
-fn contiguous(doing: &str, object: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
-    if object.is_instance_of::<PyString>() {
-        let text = object.repr()?.to_string();
+    if data.is_instance_of::<PyString>() {
+        let text = data.repr()?.to_string();
         let shown = if text.chars().count() > 40 { "text".to_owned() } else { text };
         return Err(PyTypeError::new_err(format!(
             "{doing} takes bytes, not str: a socket carries bytes, and text becomes bytes by an encoding. Write {shown}.encode()"
         )));
     }
-    let Ok(buffer) = PyUntypedBuffer::get(object) else {
-        let kind = object.get_type().name()?;
-        return Err(PyTypeError::new_err(format!(
-            "{doing} takes bytes or another object with a buffer (bytearray, memoryview, array), not {kind}"
-        )));
+    let buffer = match Buffer::get(data, ffi::PyBUF_SIMPLE) {
+        Ok(buffer) => buffer,
+        Err(Refusal::NoBuffer) => {
+            let kind = data.get_type().name()?;
+            let message = format!("{doing} takes bytes or another object with a buffer (bytearray, memoryview, array), not {kind}");
+            return Err(PyTypeError::new_err(message));
+        }
+        Err(Refusal::NotSo) => return Err(gaps(doing, data, "give bytes(it), which is a copy without them")),
     };
-    if !buffer.is_c_contiguous() {
-        return Err(PyBufferError::new_err(format!(
-            "{doing} takes a contiguous buffer, and this {} has gaps; send bytes(it), which copies it",
-            object.get_type().name()?
-        )));
+    let (at, size) = buffer.place();
+    if size == 0 {
+        return work(&[]);
     }
-    Ok(buffer)
+    // SAFETY: a simple buffer is contiguous, and stays where it is until it is dropped. If another thread writes to it meanwhile, the kernel and
+    // the copy of the last bytes sent read some mixture, as with Python's own socket.
+    work(unsafe { std::slice::from_raw_parts(at.cast::<u8>(), size) })
+}
+
+/// Calls `work` with the writable bytes of any object that has them.
+pub(super) fn writing<T>(doing: &str, target: &Bound<'_, PyAny>, work: impl FnOnce(&mut [MaybeUninit<u8>]) -> PyResult<T>) -> PyResult<T> {
+    let buffer = match Buffer::get(target, ffi::PyBUF_WRITABLE) {
+        Ok(buffer) => buffer,
+        Err(Refusal::NotSo) if Buffer::get(target, ffi::PyBUF_SIMPLE).is_err() => {
+            return Err(gaps(doing, target, "give one without, such as a bytearray"));
+        }
+        Err(refusal) => {
+            let kind = target.get_type().name()?;
+            let why = if matches!(refusal, Refusal::NotSo) { "is read-only" } else { "has none" };
+            return Err(PyTypeError::new_err(format!("{doing} writes into a buffer, and {kind} {why}; give a bytearray")));
+        }
+    };
+    let (at, size) = buffer.place();
+    if size == 0 {
+        return work(&mut []);
+    }
+    // SAFETY: contiguous, writable, and held by `buffer`; only the kernel writes through this slice.
+    work(unsafe { std::slice::from_raw_parts_mut(at.cast::<MaybeUninit<u8>>(), size) })
+}
+
+fn gaps(doing: &str, object: &Bound<'_, PyAny>, remedy: &str) -> PyErr {
+    let kind = object.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    PyBufferError::new_err(format!("{doing} takes a contiguous buffer, and this {kind} has gaps; {remedy}"))
+}
+
+/// A buffer of an object's, until it is dropped. Asked for by the plainest requests of the protocol, which every exporter answers; PyO3's own type
+/// also wants a shape, which ctypes and arrays without dimensions do not give.
+struct Buffer<'a, 'py> {
+    raw: ffi::Py_buffer,
+    /// It has to be given back with the interpreter held.
+    _object: &'a Bound<'py, PyAny>,
+}
+
+enum Refusal {
+    /// The object has no buffer at all.
+    NoBuffer,
+    /// It has none that is contiguous and, if asked for, writable.
+    NotSo,
+}
+
+impl<'a, 'py> Buffer<'a, 'py> {
+    fn get(object: &'a Bound<'py, PyAny>, flags: std::ffi::c_int) -> std::result::Result<Self, Refusal> {
+        let mut raw = ffi::Py_buffer::new();
+        // SAFETY: `object` is alive, and `raw` is an empty struct for the call to fill in.
+        let answer = unsafe {
+            if ffi::PyObject_CheckBuffer(object.as_ptr()) == 0 {
+                return Err(Refusal::NoBuffer);
+            }
+            ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut raw, flags)
+        };
+        if answer == 0 {
+            return Ok(Self { raw, _object: object });
+        }
+        // Whatever exporters say, it is said better by the caller.
+        drop(PyErr::take(object.py()));
+        Err(Refusal::NotSo)
+    }
+
+    fn place(&self) -> (*mut std::ffi::c_void, usize) {
+        (self.raw.buf, usize::try_from(self.raw.len).unwrap_or(0))
+    }
+}
+
+impl Drop for Buffer<'_, '_> {
+    fn drop(&mut self) {
+        // SAFETY: `raw` was filled in by PyObject_GetBuffer and is released once; `_object` shows that the interpreter is held.
+        unsafe { ffi::PyBuffer_Release(&raw mut self.raw) };
+    }
 }

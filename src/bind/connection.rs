@@ -1,16 +1,14 @@
 //! The class Connection: who it connects, what the kernel sees, its options, its life. Its send and recv families have rooms of their own.
 
-use std::time::Duration;
-
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::PyType;
 
-use super::arguments::{Count, TimeoutArg, kind, python_address, timeout};
-use super::bytes::reading;
+use super::arguments::{Count, TimeoutArg, python_address, timeout};
 use super::errors::plainly;
 use super::handover;
 use super::info::{TcpInfo, TcpState};
+use super::options::{NUMBER, linger_time, option_size, option_value, switch, with_option};
 use super::patience::{releasing, waiting};
 use super::site::{Site, warn_unclosed};
 use super::view::{InputBuffer, OutputBuffer, Totals};
@@ -40,27 +38,6 @@ impl Drop for Connection {
         if !self.core.is_closed() {
             warn_unclosed(&self.core.to_string(), &self.site);
         }
-    }
-}
-
-/// What getsockopt answers: a number, or the bytes where their count was given.
-pub(super) fn option_value<'py>(py: Python<'py>, bytes: &[u8], buflen: usize) -> PyResult<Bound<'py, PyAny>> {
-    if buflen > 0 {
-        return Ok(PyBytes::new(py, bytes).into_any());
-    }
-    let number = match *bytes {
-        [one] => i32::from(one),
-        [a, b, c, d, ..] => i32::from_ne_bytes([a, b, c, d]),
-        _ => return Err(PyValueError::new_err("getsockopt: this option is not a number; give buflen, the size of its value in bytes")),
-    };
-    Ok(number.into_pyobject(py)?.into_any())
-}
-
-/// The bytes that setsockopt takes: a number's, or a buffer's.
-pub(super) fn with_option<T>(value: &Bound<'_, PyAny>, set: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-    match value.extract::<i32>() {
-        Ok(number) => set(&number.to_ne_bytes()),
-        Err(_) => reading("setsockopt", value, set),
     }
 }
 
@@ -194,8 +171,8 @@ impl Connection {
     }
 
     #[setter]
-    fn set_nodelay(&self, py: Python<'_>, on: bool) -> PyResult<()> {
-        self.core.set_nodelay(on).map_err(plainly(py))
+    fn set_nodelay(&self, py: Python<'_>, on: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.set_nodelay(switch("nodelay", on)?).map_err(plainly(py))
     }
 
     /// Whether the kernel asks a silent peer now and then whether it is still there (SO_KEEPALIVE, RFC 1122 section 4.2.3.6).
@@ -205,8 +182,8 @@ impl Connection {
     }
 
     #[setter]
-    fn set_keepalive(&self, py: Python<'_>, on: bool) -> PyResult<()> {
-        self.core.set_keepalive(on).map_err(plainly(py))
+    fn set_keepalive(&self, py: Python<'_>, on: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.set_keepalive(switch("keepalive", on)?).map_err(plainly(py))
     }
 
     /// How many seconds `close()` waits for undelivered bytes (SO_LINGER); None, the default, leaves them to the kernel; 0 makes close an abort.
@@ -218,16 +195,7 @@ impl Connection {
 
     #[setter]
     fn set_linger(&self, py: Python<'_>, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
-        let time = if seconds.is_none() {
-            None
-        } else {
-            let number = seconds.extract::<f64>().map_err(|_| ()).or_else(|()| kind(seconds).map(|_| f64::NAN))?;
-            if !(0.0..=65535.0).contains(&number) || number.fract() != 0.0 {
-                let given = kind(seconds)?;
-                return Err(PyValueError::new_err(format!("linger is a whole number of seconds from 0 to 65535, or None, not {given}")));
-            }
-            Some(Duration::from_secs_f64(number))
-        };
+        let time = if seconds.is_none() { None } else { Some(linger_time(seconds)?) };
         self.core.set_linger(time).map_err(plainly(py))
     }
 
@@ -235,8 +203,8 @@ impl Connection {
     #[pyo3(signature = (level, option, buflen=Count(0)), text_signature = "($self, level, option, buflen=0)")]
     fn getsockopt<'py>(&self, py: Python<'py>, level: i32, option: i32, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
         let size = option_size(buflen)?;
-        let bytes = self.core.getsockopt(level, option, size.max(4)).map_err(plainly(py))?;
-        option_value(py, &bytes[..bytes.len().min(size.max(4))], size)
+        let bytes = self.core.getsockopt(level, option, if size == 0 { NUMBER } else { size }).map_err(plainly(py))?;
+        option_value(py, &bytes, size)
     }
 
     /// Sets any option by its number (setsockopt(2)): an int, or bytes.
@@ -255,13 +223,13 @@ impl Connection {
     /// Raises:
     ///     BufferError: bytes are in Rust memory that the new owner could not see; recv() them first. ClosedError.
     fn detach(&self, py: Python<'_>) -> PyResult<i64> {
-        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        let socket = releasing(py, |patience| self.core.detach("detach", patience)).map_err(plainly(py))?;
         Ok(handover::give(socket) as i64)
     }
 
     /// Gives the socket to Python: returns a `socket.socket`, and this object counts as closed. Exceptions are those of `detach`.
     fn to_socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        let socket = releasing(py, |patience| self.core.detach("to_socket", patience)).map_err(plainly(py))?;
         handover::as_python(py, socket, self.core.timeout())
     }
 
@@ -279,12 +247,4 @@ impl Connection {
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a Connection cannot be pickled or copied: it stands for a socket of this process"))
     }
-}
-
-/// The `buflen` of getsockopt, as Python's socket limits it.
-pub(super) fn option_size(buflen: Count) -> PyResult<usize> {
-    if buflen.0 > 1024 {
-        return Err(PyValueError::new_err(format!("getsockopt: buflen is a number of bytes from 0 to 1024, not {}", buflen.0)));
-    }
-    buflen.at_least(0, "getsockopt", "buflen")
 }

@@ -63,6 +63,10 @@ pub(super) fn plainly(py: Python<'_>) -> impl FnOnce(Error) -> PyErr + '_ {
 
 /// Who holds the address, in words; nothing if that cannot be found out.
 fn held_by(py: Python<'_>, at: std::net::SocketAddr) -> String {
+    if at.port() == 0 {
+        // Any port would have done: nobody in particular is in the way.
+        return String::new();
+    }
     let ask = || -> PyResult<String> {
         let module = py.import("socklens._holders")?;
         module.call_method1("describe", (address::host(&at), at.port()))?.extract()

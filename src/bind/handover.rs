@@ -21,7 +21,8 @@ pub(super) fn take(sock: &Bound<'_, PyAny>, check: impl FnOnce(&Socket) -> Resul
     let py = sock.py();
     let kind = sock.get_type().name()?.to_string();
     let number = || -> PyResult<i64> { sock.call_method0("fileno")?.extract() };
-    let (Ok(number), true) = (number(), sock.hasattr("detach")?) else {
+    // Ours have a detach too, and no gettimeout.
+    let (Ok(number), true) = (number(), sock.hasattr("detach")? && sock.hasattr("gettimeout")?) else {
         return Err(PyTypeError::new_err(format!("from_socket takes a socket.socket, not {kind}")));
     };
     let Ok(raw) = Raw::try_from(number).map_err(drop).and_then(|raw| if number < 0 { Err(()) } else { Ok(raw) }) else {

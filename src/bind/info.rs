@@ -10,7 +10,7 @@ use crate::tcp_info_fields;
 ///
 /// `state.name`, `state.value` (Linux's number) and `state.meaning` (a line of explanation).
 #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the field's own names")]
-#[pyclass(frozen, eq, eq_int, hash, module = "socklens")]
+#[pyclass(frozen, eq, hash, module = "socklens")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum TcpState {
     ESTABLISHED = 1,
@@ -77,6 +77,16 @@ impl TcpState {
 
     fn __repr__(&self) -> String {
         format!("TcpState.{}", self.name())
+    }
+
+    /// Copied and pickled by name; there is one object of each state.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>, String))> {
+        let getattr = py.import("builtins")?.getattr("getattr")?;
+        Ok((getattr, (py.get_type::<Self>().into_any(), self.name())))
+    }
+
+    fn __format__<'py>(&self, py: Python<'py>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.name().into_pyobject(py)?.call_method1("__format__", (spec,))
     }
 }
 

@@ -7,10 +7,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::arguments::{Count, TimeoutArg, named_tuple, python_address, timeout};
-use super::connection::{Connection, option_size, option_value, with_option};
-use super::errors::plainly;
+use super::connection::Connection;
+use super::errors::{ClosedError, plainly};
 use super::handover;
 use super::info::TcpState;
+use super::options::{NUMBER, option_size, option_value, switch, with_option};
 use super::patience::{releasing, waiting};
 use super::site::{Site, warn_unclosed};
 use crate::core;
@@ -164,9 +165,10 @@ impl Listener {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Connection>> {
-        let accepted = self.accept(py, TimeoutArg::OWN);
-        // Closing the listener is how such a loop ends.
-        if accepted.is_err() && self.core.is_closed() { Err(PyStopIteration::new_err(())) } else { accepted }
+        self.accept(py, TimeoutArg::OWN).map_err(|error| {
+            // Closing the listener is how such a loop ends. What a signal handler raised is another matter.
+            if error.is_instance_of::<ClosedError>(py) { PyStopIteration::new_err(()) } else { error }
+        })
     }
 
     /// Stops listening. Calls of other threads that wait in `accept` end with ClosedError, and when it returns the port can be bound again.
@@ -212,7 +214,8 @@ impl Listener {
     }
 
     #[setter]
-    fn set_reuse_addr(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+    fn set_reuse_addr(&self, py: Python<'_>, on: &Bound<'_, PyAny>) -> PyResult<()> {
+        let on = switch("reuse_addr", on)?;
         self.core.with_socket("reuse_addr", |socket| socket.set_reuse_address(on)).map_err(plainly(py))
     }
 
@@ -229,7 +232,7 @@ impl Listener {
     #[pyo3(signature = (level, option, buflen=Count(0)), text_signature = "($self, level, option, buflen=0)")]
     fn getsockopt<'py>(&self, py: Python<'py>, level: i32, option: i32, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
         let size = option_size(buflen)?;
-        let bytes = self.core.getsockopt(level, option, size.max(4)).map_err(plainly(py))?;
+        let bytes = self.core.getsockopt(level, option, if size == 0 { NUMBER } else { size }).map_err(plainly(py))?;
         option_value(py, &bytes, size)
     }
 
@@ -245,13 +248,13 @@ impl Listener {
 
     /// Gives the open descriptor away and returns its number; the caller owns it, and this object counts as closed.
     fn detach(&self, py: Python<'_>) -> PyResult<i64> {
-        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        let socket = releasing(py, |patience| self.core.detach("detach", patience)).map_err(plainly(py))?;
         Ok(handover::give(socket) as i64)
     }
 
     /// Gives the socket to Python: returns a `socket.socket`, and this object counts as closed.
     fn to_socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let socket = releasing(py, |patience| self.core.detach(patience)).map_err(plainly(py))?;
+        let socket = releasing(py, |patience| self.core.detach("to_socket", patience)).map_err(plainly(py))?;
         handover::as_python(py, socket, self.core.timeout())
     }
 

@@ -9,6 +9,7 @@ mod handover;
 mod info;
 mod listener;
 mod opening;
+mod options;
 mod patience;
 mod receiving;
 mod sending;

@@ -104,7 +104,7 @@ pub(super) fn bind_listener(
     py: Python<'_>,
     host: &Bound<'_, PyAny>,
     port: Option<&Bound<'_, PyAny>>,
-    backlog: i32,
+    backlog: Count,
     dual_stack: bool,
     reuse_addr: bool,
     recv_buffer: Option<Count>,
@@ -112,6 +112,10 @@ pub(super) fn bind_listener(
     outer: usize,
 ) -> PyResult<Listener> {
     let (host, port) = endpoint(host, port)?;
+    let backlog = i32::try_from(backlog.0)
+        .ok()
+        .filter(|&backlog| backlog >= 0)
+        .ok_or_else(|| PyValueError::new_err(format!("backlog is a number of connections from 0 to {}, not {}", i32::MAX, backlog.0)))?;
     let listening = Listening { backlog, dual_stack, reuse_addr, asked: asked(recv_buffer, send_buffer)?, timeout: default_timeout() };
     let listener = waiting(py, default_timeout(), |wait| core::Listener::bind(&host, port.unwrap_or(0), &listening, wait))?;
     Ok(Listener::new(listener, Site::here(py, outer)))

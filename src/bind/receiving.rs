@@ -99,7 +99,7 @@ impl Connection {
     fn recv<'py>(&self, py: Python<'py>, max_bytes: Count, timeout: TimeoutArg) -> Bytes<'py> {
         let max = max_bytes.at_least(1, "recv", "max_bytes")?;
         let timeout = timeout.or(|| self.core.timeout());
-        waiting(py, timeout, |wait| self.up_to(py, max, |space| self.core.recv(space, wait)))
+        waiting(py, timeout, |wait| self.up_to(py, max, |space| self.core.recv("recv", space, wait)))
     }
 
     /// Receives into a writable buffer (bytearray, memoryview, array) and returns how many bytes came; 0 means that the peer has finished.
@@ -124,7 +124,7 @@ impl Connection {
             let space = space.get_mut(..max).ok_or_else(|| {
                 PyValueError::new_err(format!("recv_into: max_bytes={max} is more than the {size} bytes that the buffer has"))
             })?;
-            waiting(py, timeout.or(|| self.core.timeout()), |wait| self.core.recv(space, wait))
+            waiting(py, timeout.or(|| self.core.timeout()), |wait| self.core.recv("recv_into", space, wait))
         })
     }
 
@@ -137,6 +137,10 @@ impl Connection {
     fn recv_exactly<'py>(&self, py: Python<'py>, n: Count, timeout: TimeoutArg) -> Bytes<'py> {
         let doing = "recv_exactly";
         let size = n.at_least(0, doing, "n")?;
+        if size == 0 {
+            // No bytes are to come, so nothing else would notice.
+            self.core.with_socket(doing, |_| Ok(())).map_err(plainly(py))?;
+        }
         let whole = if size < SMALL {
             self.frame(py, doing, &mut Exactly(size), timeout)?
         } else {
@@ -281,6 +285,10 @@ pub(super) struct Lines {
 impl Lines {
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
         this
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Lines of {}>", self.connection.get().core)
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {

@@ -10,12 +10,14 @@ use pyo3::{ffi, intern};
 pub(super) struct Site {
     file: Option<Py<PyString>>,
     line: i32,
+    /// The number that a notebook cell had then: IPython gives its code's name the latest number whenever the same text is run again.
+    cell: Option<u32>,
 }
 
 impl Site {
     /// The line that is being run, `outer` frames further out.
     pub(super) fn here(py: Python<'_>, outer: usize) -> Self {
-        Self::look(py, outer).unwrap_or(Self { file: None, line: 0 })
+        Self::look(py, outer).unwrap_or(Self { file: None, line: 0, cell: None })
     }
 
     fn look(py: Python<'_>, outer: usize) -> Option<Self> {
@@ -29,14 +31,21 @@ impl Site {
         let file = code.getattr(intern!(py, "co_filename")).ok()?.cast_into::<PyString>().ok()?;
         // SAFETY: `frame` is a frame object.
         let line = unsafe { ffi::PyFrame_GetLineNumber(frame.as_ptr().cast()) };
-        Some(Self { file: Some(file.unbind()), line })
+        // What IPython calls the code of a cell, in a notebook and in a terminal.
+        let name = file.to_str().ok()?;
+        let cell = if name.contains("ipykernel") || name.starts_with("<ipython") { cell_number(&file).ok().flatten() } else { None };
+        Some(Self { file: Some(file.unbind()), line, cell })
     }
 
     /// In words: "chat.py, line 12", or the notebook cell.
     pub(super) fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let Some(file) = &self.file else { return Ok("somewhere outside Python code".into()) };
-        py.import("socklens._cells")?.call_method1("describe", (file, self.line))?.extract()
+        py.import("socklens._cells")?.call_method1("describe", (file, self.line, self.cell))?.extract()
     }
+}
+
+fn cell_number(file: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
+    file.py().import("socklens._cells")?.call_method1("number", (file,))?.extract()
 }
 
 /// Warns that an open object was dropped; called from its destructor.

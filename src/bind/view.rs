@@ -150,7 +150,11 @@ impl OutputBuffer {
         let Some(outstanding) = self.0.outstanding else { return Ok("<OutputBuffer unknown on this system>".into()) };
         let unsent = self.0.unsent.unwrap_or(0);
         let parts = format!("unacknowledged {} + unsent {unsent} of {}", outstanding - unsent, self.0.capacity);
-        Ok(format!("<OutputBuffer {outstanding} B: {parts}, {}>", shown(py, &self.0.content)?))
+        let gone = match self.0.not_kept {
+            0 => String::new(),
+            count => format!("{count} B not kept, then "),
+        };
+        Ok(format!("<OutputBuffer {outstanding} B: {parts}, {gone}{}>", shown(py, &self.0.content)?))
     }
 }
 

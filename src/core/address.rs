@@ -17,8 +17,12 @@ pub fn host(addr: &SocketAddr) -> String {
 /// # Errors
 /// [`Error::Range`] outside 0 to 65535.
 pub fn port(number: i64) -> Result<u16> {
-    u16::try_from(number)
-        .map_err(|_| Error::Range(format!("port {number} does not exist: a port is a 16-bit number, 0 to 65535 (RFC 9293 section 3.1)")))
+    u16::try_from(number).map_err(|_| no_such_port(&number.to_string()))
+}
+
+/// The error for a number that is no port.
+pub fn no_such_port(number: &str) -> Error {
+    Error::Range(format!("port {number} does not exist: a port is a 16-bit number, 0 to 65535 (RFC 9293 section 3.1)"))
 }
 
 /// Splits `"host:port"`, `"[v6]:port"`, `"host"` or a bare IPv6 address into its parts.
@@ -26,39 +30,60 @@ pub fn port(number: i64) -> Result<u16> {
 /// # Errors
 /// [`Error::Invalid`] for an empty host, an unclosed bracket or a port that is not a number; [`Error::Range`] for a port out of range.
 pub fn split(text: &str) -> Result<(String, Option<u16>)> {
-    let (host, port_text) = if let Some(rest) = text.strip_prefix('[') {
-        let (inside, after) = rest.split_once(']').ok_or_else(|| {
-            Error::Invalid(format!("{text:?} opens a bracket and does not close it; an IPv6 endpoint is written [::1]:6666"))
-        })?;
-        match after.strip_prefix(':') {
-            Some(port) => (inside, Some(port)),
-            None if after.is_empty() => (inside, None),
-            None => {
-                return Err(Error::Invalid(format!("{text:?} has {after:?} after the bracket; an IPv6 endpoint is written [::1]:6666")));
-            }
-        }
-    } else {
-        match text.split_once(':') {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Err(Error::Invalid(format!(
+            "{text:?} is a URL; an endpoint is host:port alone. Leave out {:?}{}",
+            format!("{scheme}://"),
+            if rest.contains(':') { "" } else { " and add the port" }
+        )));
+    }
+    let (host, port_text) = match text.strip_prefix('[') {
+        Some(rest) => bracketed(text, rest)?,
+        None => match text.split_once(':') {
             // Two colons or more: an IPv6 address without brackets, so there is no port in it.
-            Some((_, rest)) if rest.contains(':') => (text, None),
+            Some((_, rest)) if rest.contains(':') => (bare_v6(text)?, None),
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
-        }
+        },
     };
     if host.is_empty() {
-        return Err(Error::Invalid(format!(
-            "the host in {text:?} is empty; write 127.0.0.1 for this machine alone, or 0.0.0.0 for all its IPv4 interfaces"
-        )));
+        return Err(Error::Invalid(format!("the host in {text:?} is empty; 127.0.0.1 is this machine itself")));
     }
     let number = port_text.map(|digits| parse_port(text, digits)).transpose()?;
     Ok((host.to_owned(), number))
 }
 
+const V6_FORM: &str = "an IPv6 endpoint is written [::1]:6666, with one pair of brackets";
+
+/// `[v6]` or `[v6]:port`, given what is behind the first bracket.
+fn bracketed<'a>(text: &str, rest: &'a str) -> Result<(&'a str, Option<&'a str>)> {
+    let (inside, after) =
+        rest.split_once(']').ok_or_else(|| Error::Invalid(format!("{text:?} opens a bracket and does not close it; {V6_FORM}")))?;
+    match after.strip_prefix(':') {
+        Some(port) => Ok((inside, Some(port))),
+        None if after.is_empty() => Ok((inside, None)),
+        None => Err(Error::Invalid(format!("{text:?} has {after:?} after the bracket; {V6_FORM}"))),
+    }
+}
+
+/// An IPv6 address with no port, perhaps with its zone.
+fn bare_v6(text: &str) -> Result<&str> {
+    let address = text.split('%').next().unwrap_or(text);
+    if address.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(text);
+    }
+    Err(Error::Invalid(format!("{text:?} is no endpoint: it is written host:port, and {V6_FORM}")))
+}
+
 fn parse_port(text: &str, digits: &str) -> Result<u16> {
-    let number = digits.parse::<i64>().map_err(|_| {
-        Error::Invalid(format!("the port {digits:?} in {text:?} is not a number; an endpoint is written host:port, as in 127.0.0.1:6666"))
-    })?;
-    port(number)
+    let unsigned = digits.strip_prefix('-').unwrap_or(digits);
+    if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::Invalid(format!(
+            "the port {digits:?} in {text:?} is not a number; an endpoint is written host:port, as in 127.0.0.1:6666"
+        )));
+    }
+    // Only digits are left, so what does not fit is too large.
+    digits.parse::<i64>().map_or_else(|_| Err(no_such_port(digits)), port)
 }
 
 #[cfg(test)]

@@ -72,26 +72,29 @@ pub fn connect(host: &str, port: u16, opening: &Opening, wait: &mut Wait<'_>) ->
 
 fn wrong_family(target: SocketAddr, source: SocketAddr) -> Error {
     Error::Invalid(format!(
-        "connect to {target}: the source {source} is of the other address family; give a source of the target's own, IPv4 or IPv6"
+        "the source {source} is of the other address family than the target {target}; give a source of the target's own, IPv4 or IPv6"
     ))
 }
 
-/// One error for all attempts: the last, which names the others too.
+/// One error for all attempts: the last that reached the network, with the outcomes of the others.
 fn all_failed(host: &str, port: u16, mut attempts: Vec<(SocketAddr, Error)>) -> Error {
-    let Some((_, last)) = attempts.pop() else {
-        return Error::Name { code: 0, message: format!("the name {host:?} has no address for a TCP connection") };
-    };
+    let tried = attempts.iter().rposition(|(_, error)| !matches!(error, Error::Invalid(_)));
+    let main = tried.unwrap_or(attempts.len().saturating_sub(1));
     if attempts.is_empty() {
-        return last;
+        return Error::Name { code: 0, message: format!("the name {host:?} has no address for a TCP connection") };
     }
-    let mut before = format!(" [{host}:{port} has {} addresses; tried before:", attempts.len() + 1);
+    let (_, error) = attempts.remove(main);
+    if attempts.is_empty() {
+        return error;
+    }
+    let mut others = format!(" [{host}:{port} has {} addresses; the other outcomes:", attempts.len() + 1);
     for (index, (target, error)) in attempts.iter().enumerate() {
         let words = error.to_string();
-        let first = words.split(": ").next().unwrap_or(&words);
-        let _infallible = write!(before, "{} {target}: {first}", if index == 0 { "" } else { ";" });
+        let outcome = if matches!(error, Error::Invalid(_)) { &words } else { words.split(": ").next().unwrap_or(&words) };
+        let _infallible = write!(others, "{} {target}: {outcome}", if index == 0 { "" } else { ";" });
     }
-    before.push(']');
-    last.and(&before)
+    others.push(']');
+    error.and(&others)
 }
 
 fn attempt(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
@@ -192,9 +195,10 @@ fn made(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, opening:
     // To connect to 0.0.0.0 or :: is to connect to this machine; the kernel knows the address it took.
     let peer =
         if target.ip().is_unspecified() { socket.peer_addr().ok().and_then(|peer| peer.as_socket()).unwrap_or(target) } else { target };
-    if local == peer && source.is_none() {
+    if local == peer && source.is_none_or(|source| source.port() == 0) {
         // The kernel chose the very port that was asked for, and TCP's simultaneous open (RFC 9293 section 3.5) connected the socket to
-        // itself. Nobody listens there.
+        // itself. Nobody listens there. Ended by RST it leaves no TIME_WAIT, which would keep the port from the server to come.
+        let _or_time_wait = socket.set_linger(Some(Duration::ZERO));
         let refused = io::Error::from_raw_os_error(REFUSED);
         return Err(reason::connect_failed(target, &refused));
     }

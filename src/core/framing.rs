@@ -16,8 +16,8 @@ pub enum Found {
     },
     /// Not yet; at least so many bytes more are needed.
     More(usize),
-    /// It is longer than the caller allows: so long at least.
-    TooLong(usize),
+    /// It is longer than the caller allows.
+    TooLong,
 }
 
 /// A rule that says where a frame ends.
@@ -36,6 +36,14 @@ pub trait Framing {
     fn name(&self) -> String;
     /// The limit that [`Found::TooLong`] is about.
     fn limit(&self) -> usize;
+    /// [`Found::TooLong`] in words, given the bytes there are.
+    fn too_long(&self, bytes: &[u8]) -> String {
+        format!("{} is longer than max_bytes={} ({} bytes have come)", self.name(), self.limit(), bytes.len())
+    }
+    /// What to look at when a frame does not become whole: a question to put behind a message, or nothing.
+    fn hint(&self) -> &'static str {
+        ""
+    }
 }
 
 /// A frame that ends with a separator.
@@ -78,7 +86,7 @@ impl Framing for Until<'_> {
         let Some(at) = self.find(within, from) else {
             // A separator may lie across the end of what is here.
             self.searched = (epoch, within.len().saturating_sub(self.separator.len() - 1));
-            return if bytes.len() >= self.max { Found::TooLong(bytes.len()) } else { Found::More(1) };
+            return if bytes.len() >= self.max { Found::TooLong } else { Found::More(1) };
         };
         let length = at + self.separator.len();
         let payload = if self.keep_end {
@@ -92,7 +100,11 @@ impl Framing for Until<'_> {
     }
 
     fn name(&self) -> String {
-        if self.is_line { "a line".into() } else { format!("the separator {:?}", self.separator.escape_ascii().to_string()) }
+        if self.is_line { "a line".into() } else { format!("a frame that ends with b\"{}\"", self.separator.escape_ascii()) }
+    }
+
+    fn hint(&self) -> &'static str {
+        if self.is_line { ". Does the sender end its line with a newline?" } else { "" }
     }
 
     fn limit(&self) -> usize {
@@ -131,7 +143,7 @@ pub struct ToEnd {
 
 impl Framing for ToEnd {
     fn look(&mut self, bytes: &[u8], _epoch: u64) -> Found {
-        if bytes.len() > self.max { Found::TooLong(bytes.len()) } else { Found::More(1) }
+        if bytes.len() > self.max { Found::TooLong } else { Found::More(1) }
     }
 
     fn at_end(&self, bytes: &[u8]) -> Option<Found> {
@@ -217,7 +229,7 @@ impl Framing for Prefixed {
                 let length = self.width + size;
                 if bytes.len() >= length { Found::Whole { payload: self.width..length, length } } else { Found::More(length - bytes.len()) }
             }
-            _ => Found::TooLong(usize::try_from(announced).unwrap_or(usize::MAX)),
+            _ => Found::TooLong,
         }
     }
 
@@ -230,6 +242,18 @@ impl Framing for Prefixed {
             Some(size) => format!("a frame of {size} bytes behind its {}-byte prefix", self.width),
             None => format!("a frame's {}-byte prefix", self.width),
         }
+    }
+
+    fn too_long(&self, bytes: &[u8]) -> String {
+        let announced = self.announced.unwrap_or(0);
+        let prefix = &bytes[..self.width.min(bytes.len())];
+        let text = if prefix.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+            // Four letters make a number beyond a thousand million.
+            format!(", being the letters {:?}: perhaps the sender does not put a length in front", String::from_utf8_lossy(prefix))
+        } else {
+            String::new()
+        };
+        format!("the prefix announces a frame of {announced} bytes, more than max_bytes={} allows{text}", self.max)
     }
 
     fn limit(&self) -> usize {
@@ -256,7 +280,7 @@ mod tests {
     #[test]
     fn a_limit_counts_the_separator() {
         assert_eq!(Until::line(3, true).look(b"ab\n", 0), whole(0..3, 3));
-        assert_eq!(Until::line(3, true).look(b"abc\n", 0), Found::TooLong(4));
+        assert_eq!(Until::line(3, true).look(b"abc\n", 0), Found::TooLong);
         assert_eq!(Until::line(3, true).look(b"ab", 0), Found::More(1));
     }
 
@@ -270,7 +294,7 @@ mod tests {
     #[test]
     fn a_prefix_too_large_for_memory_is_too_long() {
         let mut frame = Prefixed::new(8, ByteOrder::Big, 100).unwrap();
-        assert_eq!(frame.look(&[0xff; 8], 0), Found::TooLong(usize::MAX));
+        assert_eq!(frame.look(&[0xff; 8], 0), Found::TooLong);
         assert!(Prefixed::new(3, ByteOrder::Big, 1).is_none());
         assert_eq!(Prefixed::new(1, ByteOrder::Big, 999).unwrap().header(256), None);
         assert_eq!(Prefixed::new(2, ByteOrder::Little, 999).unwrap().header(258), Some(vec![2, 1]));

@@ -29,6 +29,8 @@ struct Inner {
     /// `None` once shut.
     socket: Option<Arc<Socket>>,
     waiting: Vec<Arc<Waker>>,
+    /// How many of those who are inside have stepped aside, and will look again before they use the socket.
+    aside: usize,
 }
 
 /// The right to use the socket; it cannot be closed meanwhile.
@@ -63,7 +65,7 @@ impl Gate {
     /// An open gate around a socket, which becomes non-blocking by whoever made it.
     pub fn new(socket: Socket) -> Self {
         Self {
-            inner: Mutex::new(Inner { socket: Some(Arc::new(socket)), waiting: Vec::new() }),
+            inner: Mutex::new(Inner { socket: Some(Arc::new(socket)), waiting: Vec::new(), aside: 0 }),
             left: Condvar::new(),
             generation: sys::generation(),
         }
@@ -98,10 +100,11 @@ impl Gate {
         if let Some(spin) = spin {
             let mut done = false;
             wait.patience.released(&mut || done = spin.run(attempt));
-            wait.check()?;
             if done {
+                // What the attempt took from the kernel must reach the caller; a signal is for Python to handle right after.
                 return Ok(());
             }
+            self.check(wait)?;
         }
         let waker = Waker::of_this_thread().map_err(Stop::Os)?;
         loop {
@@ -113,11 +116,8 @@ impl Gate {
             let polled = polled.map_err(Stop::Os)?;
             if polled.woken {
                 waker.drain();
-                if !self.is_open() {
-                    return Err(Stop::Closed);
-                }
             }
-            wait.check()?;
+            self.check(wait)?;
             if polled.ready {
                 return Ok(());
             }
@@ -125,6 +125,23 @@ impl Gate {
                 return Err(Stop::TimedOut);
             }
         }
+    }
+
+    /// Steps aside to ask the caller of one who is inside whether to go on. That may run a signal handler, which may close this very gate, or wait
+    /// for a thread that does; so for as long as it takes, `shut` does not wait for this one.
+    ///
+    /// # Errors
+    /// [`Stop::Interrupted`], or [`Stop::Closed`]: the socket must not be used any more then.
+    pub(crate) fn check(&self, wait: &mut Wait<'_>) -> Result<(), Stop> {
+        self.inner.lock().aside += 1;
+        self.left.notify_all();
+        let checked = wait.check();
+        let mut inner = self.inner.lock();
+        inner.aside -= 1;
+        let open = inner.socket.is_some();
+        drop(inner);
+        checked?;
+        if open { Ok(()) } else { Err(Stop::Closed) }
     }
 
     fn register(&self, waker: &Arc<Waker>) -> Result<(), Stop> {
@@ -149,7 +166,7 @@ impl Gate {
         let mut socket = inner.socket.take()?;
         if self.generation != sys::generation() {
             // In a forked child: those who were inside are the parent's threads, and so are the wakers.
-            return Arc::try_unwrap(socket).map_or_else(|shared| sys::take_inherited(&shared), Some);
+            return Some(Arc::try_unwrap(socket).unwrap_or_else(|shared| sys::take_over(&shared)));
         }
         for waker in inner.waiting.drain(..) {
             waker.wake();
@@ -159,13 +176,19 @@ impl Gate {
             match Arc::try_unwrap(socket) {
                 Ok(alone) => return Some(alone),
                 Err(shared) => {
-                    // The last to leave notifies; the time limit is for the one who let go of the socket just before this line.
+                    let mut out = false;
                     patience.released(&mut || {
                         let mut inner = self.inner.lock();
-                        if Arc::strong_count(&shared) > 1 {
+                        // Whoever leaves or steps aside notifies; the time limit is for the one who let go of the socket just before this line.
+                        if Arc::strong_count(&shared) > 1 + inner.aside {
                             self.left.wait_for(&mut inner, Duration::from_millis(5));
                         }
+                        out = inner.aside > 0 && Arc::strong_count(&shared) <= 1 + inner.aside;
                     });
+                    if out {
+                        // Those who stepped aside will find the gate shut, and not touch the socket again.
+                        return Some(sys::take_over(&shared));
+                    }
                     socket = shared;
                 }
             }

@@ -73,7 +73,7 @@ macro_rules! tcp_info_fields {
             rcv_space: u32 = u32 @ 96,
             /// Segments retransmitted over the connection's life.
             total_retrans: u32 = u32 @ 100,
-            /// Pacing rate, in bytes a second.
+            /// Pacing rate, in bytes a second; all ones for no limit.
             pacing_rate: u64 = u64 @ 104,
             /// Largest pacing rate allowed, in bytes a second; all ones for no limit.
             max_pacing_rate: u64 = u64 @ 112,
@@ -87,7 +87,7 @@ macro_rules! tcp_info_fields {
             segs_in: u32 = u32 @ 140,
             /// Bytes taken from the program and not sent at all yet.
             notsent_bytes: u32 = u32 @ 144,
-            /// Smallest round-trip time lately, in microseconds.
+            /// Smallest round-trip time of the last five minutes, in microseconds; 4294967295 before the first sample.
             min_rtt: u32 = u32 @ 148,
             /// Segments received with data.
             data_segs_in: u32 = u32 @ 152,

@@ -61,7 +61,8 @@ impl Listener {
         let mut result = Err(Error::Name { code: 0, message: format!("the name {host:?} has no address to listen on") });
         for at in resolve(host, port, wait)? {
             result = Self::bind_to(at, listening);
-            if result.is_ok() {
+            // An address of the name that is taken is the answer; one that this machine lacks, such as ::1 without IPv6, is passed over.
+            if matches!(result, Ok(_) | Err(Error::InUse { .. })) {
                 break;
             }
         }
@@ -75,7 +76,7 @@ impl Listener {
                 at.ip()
             )));
         }
-        let doing = "listen on";
+        let doing = reason::LISTEN;
         let socket = prepare(at, listening).map_err(|error| reason::bind_failed(doing, at, &error))?;
         socket.bind(&at.into()).map_err(|error| reason::bind_failed(doing, at, &error))?;
         socket.listen(listening.backlog).map_err(|error| reason::bind_failed(doing, at, &error))?;
@@ -208,7 +209,7 @@ impl Listener {
     /// # Errors
     /// As [`with_socket`](Self::with_socket).
     pub fn getsockopt(&self, level: i32, option: i32, size: usize) -> Result<Vec<u8>> {
-        self.with_socket("getsockopt", |socket| sys::getsockopt(socket, level, option, size))
+        self.with_socket("getsockopt", |socket| sys::getsockopt(socket, level, option, size)).map_err(reason::of_option(level, option))
     }
 
     /// setsockopt(2).
@@ -216,7 +217,7 @@ impl Listener {
     /// # Errors
     /// As [`with_socket`](Self::with_socket).
     pub fn setsockopt(&self, level: i32, option: i32, value: &[u8]) -> Result<()> {
-        self.with_socket("setsockopt", |socket| sys::setsockopt(socket, level, option, value))
+        self.with_socket("setsockopt", |socket| sys::setsockopt(socket, level, option, value)).map_err(reason::of_option(level, option))
     }
 
     /// Stops listening: wakes every waiter with [`Error::Closed`], waits until they have left, and gives the port back. Clients that were not
@@ -230,9 +231,9 @@ impl Listener {
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub fn detach(&self, patience: &mut dyn Patience) -> Result<Socket> {
+    pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
         let _first_word_holds = self.ended.set("detached");
-        self.gate.shut(patience).ok_or_else(|| self.closed("detach"))
+        self.gate.shut(patience).ok_or_else(|| self.closed(doing))
     }
 
     fn closed(&self, doing: &str) -> Error {

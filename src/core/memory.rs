@@ -60,12 +60,19 @@ impl Memory {
 
     /// Moves the oldest bytes into `target`, as many as fit, and tells how many.
     pub fn take_into(&mut self, target: &mut [MaybeUninit<u8>]) -> usize {
-        let count = self.len().min(target.len());
+        let count = self.copy_to(target);
+        if count > 0 {
+            self.consume(count);
+        }
+        count
+    }
+
+    /// Copies the oldest bytes to `target`, as many as fit, and tells how many.
+    pub fn copy_to(&self, target: &mut [MaybeUninit<u8>]) -> usize {
         for (to, from) in target.iter_mut().zip(self.as_slice()) {
             to.write(*from);
         }
-        self.consume(count);
-        count
+        self.len().min(target.len())
     }
 
     /// Puts bytes back in front of all others.

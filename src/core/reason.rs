@@ -32,7 +32,8 @@ pub(super) fn is_final(error: &io::Error) -> bool {
 pub(super) fn failed(call: &Call<'_>, error: &io::Error) -> Error {
     let why = match error.kind() {
         ErrorKind::ConnectionReset => {
-            "the peer sent RST: it aborted, its program ended, or it closed with bytes unread. This is not an end of stream"
+            "the peer sent RST: it aborted, it closed with bytes unread, its program ended, or its listener closed before it accepted. This is not \
+             an end of stream"
         }
         ErrorKind::BrokenPipe => "nothing more can be sent: the connection is over, or this side has finished with shutdown(\"send\")",
         ErrorKind::NotConnected => "there is no connection (any more); see .state",
@@ -44,6 +45,11 @@ pub(super) fn failed(call: &Call<'_>, error: &io::Error) -> Error {
     os(error, &format!("{} on {}", call.doing, call.who), why)
 }
 
+/// Says which option a failed getsockopt or setsockopt was about.
+pub(super) fn of_option(level: i32, option: i32) -> impl FnOnce(Error) -> Error {
+    move |error| error.and(&format!(" (option {option} of level {level})"))
+}
+
 /// A wait ended without what it waited for.
 pub(super) fn stopped(call: &Call<'_>, stop: &Stop, timeout: Timeout) -> Error {
     let Call { doing, who } = call;
@@ -53,9 +59,11 @@ pub(super) fn stopped(call: &Call<'_>, stop: &Stop, timeout: Timeout) -> Error {
             let seconds = timeout.as_secs().unwrap_or(f64::INFINITY);
             let why = match *doing {
                 "accept" => "no client connected",
-                "send" | "sendall" | "send_frame" => "the send buffer stayed full: the peer does not read",
+                "send" | "sendall" | "send_frame" => {
+                    "the send buffer was full: the peer reads more slowly than this side sends, or not at all"
+                }
                 "wait_connected" => "no answer to the SYN; the attempt goes on",
-                _ => "nothing came; what had come before is still in the input buffer",
+                _ => "nothing came",
             };
             Error::TimedOut(format!("{doing} on {who} timed out after {seconds} s: {why}"))
         }
@@ -89,18 +97,29 @@ fn connect_why(error: &io::Error) -> &'static str {
     }
 }
 
+/// What a listener does with its address, in messages.
+pub(super) const LISTEN: &str = "listen on";
+
 /// An address could not be had, for listening or as a client's source.
 pub(super) fn bind_failed(doing: &str, at: SocketAddr, error: &io::Error) -> Error {
     let why = match error.kind() {
         ErrorKind::AddrInUse => {
-            let message = words(error, &format!("{doing} {at}"), "one address and port has one listener at a time");
+            let why = match (at.port(), doing) {
+                (0, _) => "no port is free any more: all that the kernel may choose from (ip(7): ip_local_port_range) are in use",
+                (_, LISTEN) => "one address and port has one listener at a time",
+                _ => "this address and port is taken; use another source port, or none",
+            };
+            let message = words(error, &format!("{doing} {at}"), why);
             return Error::InUse { code: error.raw_os_error().unwrap_or(0), message, at };
         }
         ErrorKind::AddrNotAvailable => {
             "no interface of this machine has that address. 127.0.0.1 is this machine for itself; 0.0.0.0 is all its IPv4 interfaces".into()
         }
         ErrorKind::PermissionDenied => {
-            format!("ports below 1024 are for privileged programs (ip(7): ip_unprivileged_port_start); {} is one of them", at.port())
+            format!(
+                "port {} is one of those below 1024, which are for privileged programs (ip(7): ip_unprivileged_port_start); choose 1024 or above",
+                at.port()
+            )
         }
         _ => String::new(),
     };

@@ -18,12 +18,18 @@ type Answer = std::result::Result<Vec<SocketAddr>, LookupError>;
 /// [`Error::Name`] if there are none, [`Error::Invalid`] for an empty name, or what ended the wait.
 pub fn resolve(host: &str, port: u16, wait: &mut Wait<'_>) -> Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
+        if matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+            return Err(Error::Invalid(format!(
+                "{host} is a link-local address, which every link of this machine may have; say which one is meant: {host}%eth0 (RFC 4007)"
+            )));
+        }
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
+    if host.bytes().all(|byte| byte.is_ascii_digit()) && !host.is_empty() {
+        return Err(Error::Invalid(format!("{host:?} is no host but looks like a port; the host comes first, as in 127.0.0.1:{host}")));
+    }
     if host.is_empty() {
-        return Err(Error::Invalid(
-            "the host is empty; write \"127.0.0.1\" for this machine alone, or \"0.0.0.0\" for all its IPv4 interfaces".into(),
-        ));
+        return Err(Error::Invalid("the host is empty; \"127.0.0.1\" is this machine itself".into()));
     }
     if host.contains('\0') {
         return Err(Error::Invalid(format!("the host {host:?} has a NUL character in it")));

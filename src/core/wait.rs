@@ -25,8 +25,9 @@ impl Timeout {
                 "a timeout of {seconds} seconds cannot be waited for: give 0 or more seconds, or None to wait for ever"
             )));
         }
-        // More than a Duration holds (584 thousand million years) is for ever.
-        Ok(Duration::try_from_secs_f64(seconds).map_or(Self::Forever, Self::After))
+        // More than a Duration holds (584 thousand million years) is for ever, and less than a nanosecond is still not zero, which would not wait.
+        let least = Duration::from_nanos(u64::from(seconds > 0.0));
+        Ok(Duration::try_from_secs_f64(seconds).map_or(Self::Forever, |time| Self::After(time.max(least))))
     }
 
     /// In seconds; `None` is for ever.

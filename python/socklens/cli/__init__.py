@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..display.escape import escape
 from ..display.screen import Screen, ScreenGone, discard_stdout
+from .endpoint import FORMS, endpoint, needs_port
+from .failure import tell
 
 _INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 
@@ -27,15 +28,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "tour":
             from .tour import tour
 
-            return tour(Screen(sys.stdout))
+            return tour(Screen(sys.stdout), step=args.step)
         if args.command == "listen":
             from .netcat import listen
 
-            return listen(args.endpoint)
+            return listen(*endpoint(args.endpoint, args.port, "listen"))
         if args.command == "connect":
             from .netcat import connect
 
-            return connect(args.endpoint)
+            host, port = endpoint(args.endpoint, args.port, "connect")
+            if port is None:
+                raise needs_port(host, "connect")
+            return connect(host, port)
         parser.print_help()
         return 0
     except KeyboardInterrupt:
@@ -44,31 +48,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         discard_stdout()
         return 1
     except (OSError, ValueError, OverflowError, TypeError) as error:
-        return _failed(error)
+        tell(error, Screen(sys.stderr))
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="socklens",
         description="Real TCP sockets you can see through.",
-        epilog="examples:\n  socklens listen 127.0.0.1:6666\n  socklens connect 127.0.0.1:6666",
+        epilog="examples:\n  socklens tour --step\n  socklens listen 6666\n  socklens connect 127.0.0.1:6666",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"socklens {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("tour", help="seven steps from a listener to what is left after close, with real sockets")
+    text = "seven steps from a listener to what is left after close, with real sockets"
+    tour = commands.add_parser("tour", help=text, description=text)
+    tour.add_argument("--step", action="store_true", help="wait for Enter after each step (in a terminal)")
     for name, text in (
         ("listen", "accept clients; typed lines go to every client, what they send is printed"),
         ("connect", "connect to a server; typed lines go to it, what it sends is printed"),
     ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("endpoint", metavar="HOST:PORT", help="for example 127.0.0.1:6666, [::1]:6666")
+        command = commands.add_parser(name, help=text, description=text, usage=f"%(prog)s {FORMS}")
+        command.add_argument("endpoint", metavar="HOST:PORT", help="for example 127.0.0.1:6666 or [::1]:6666")
+        command.add_argument(
+            "port", metavar="PORT", nargs="?", help="as a word of its own; without a host, on 127.0.0.1"
+        )
     return parser
-
-
-def _failed(error: Exception) -> int:
-    """Prints the error's own sentence, without the "[Errno …]" in front, and returns the exit status."""
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    lines = (line.strip() for line in str(text).splitlines())
-    Screen(sys.stderr).write(f"socklens: {escape('; '.join(filter(None, lines)))}\n")
-    return 1

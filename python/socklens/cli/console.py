@@ -15,9 +15,14 @@ from ..display.escape import escape
 from ..display.screen import Screen, ScreenGone, discard_stdout
 from ..display.text import line
 from ..display.views import connection_view
+from .failure import tell
+from .keyboard import at_keyboard
 
 _SHORTEST = 60
 """Columns that a status line gets for the connection, however long the address before it is."""
+
+_NO_NEWLINE = "\\(no newline)"
+"""Ends a message that has no newline where the next line must begin. No peer can send it: `escape` doubles a backslash."""
 
 _BURST = 20
 """Status lines a second before traffic is told less often: a dialogue shows every one, a large file does not."""
@@ -30,6 +35,7 @@ class Console:
         self._lock = threading.Lock()
         self._out = Screen(sys.stdout)
         self._err = Screen(sys.stderr)
+        self._typing = at_keyboard()
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
         self._line_start = True
         self._last_who = ""
@@ -45,6 +51,7 @@ class Console:
         """
         with self._lock:
             try:
+                self._past_typing(self._out)
                 for piece in data.splitlines(keepends=True) if prefix else [data]:
                     self._piece(piece, who, prefix)
                 sys.stdout.flush()
@@ -80,12 +87,27 @@ class Console:
 
     def status(self, text: str) -> None:
         """One line on stderr about what happened."""
-        with self._lock:
-            if not self._line_start and self._out.is_tty and self._err.is_tty:
-                self._err.write("\n")
-                self._line_start = True
-            with suppress(ScreenGone):  # nobody reads the status; the bytes matter more
-                self._err.write(self._err.dim(f"{self._err.glyphs.dot} {text}") + "\n")
+        with self._lock, suppress(ScreenGone):  # nobody reads the status; the bytes matter more
+            self._start_line()
+            self._err.write(self._err.dim(f"{self._err.glyphs.dot} {text}") + "\n")
+
+    def failed(self, error: Exception) -> None:
+        """The reason why the command fails, on stderr."""
+        with self._lock, suppress(ScreenGone):
+            self._start_line()
+            tell(error, self._err)
+
+    def _start_line(self) -> None:
+        """Stderr begins a line of its own where both streams are one terminal."""
+        if not self._line_start and self._out.is_tty and self._err.is_tty:
+            self._err.write(self._err.dim(_NO_NEWLINE) + "\n")
+            self._line_start = True
+        self._past_typing(self._err)
+
+    def _past_typing(self, screen: Screen) -> None:
+        """Leaves what a person may have begun to type on its own line; the terminal keeps it until Enter."""
+        if self._typing and self._line_start:
+            screen.fresh_line()
 
     def traffic(self, sent: int, received: int, conn: Connection, who: str = "") -> None:
         """A status line after a send or a receive: how much, and how full the buffers are now."""

@@ -18,17 +18,19 @@ _CHUNK = 65536
 _LEAVING = 2.0
 
 
-def connect(endpoint: str) -> int:
-    """Connects, copies stdin to the peer and the peer to stdout, and returns 0 once the peer has finished.
+def connect(host: str, port: int) -> int:
+    """Connects, copies stdin to the peer and the peer to stdout, and returns 0 once the peer has finished; 1 if the
+    connection broke, and then the reason was told before the end.
 
     The end of stdin becomes a FIN (``shutdown("send")``); the peer may still send. A peer that has finished may still
     be sent to: a pipe is sent to its end, while someone at a keyboard is done.
 
     Raises:
-        OSError: the connection could not be made, or broke.
+        OSError: the connection could not be made.
     """
     console = Console()
-    with _connect(endpoint) as conn:
+    failure: OSError | None = None
+    with _connect(host, port) as conn:
         console.status(f"connected: local {conn.local_addr}, peer {conn.peer_addr}")
         console.look(conn)
         sender = _Sender(conn, console)
@@ -44,13 +46,15 @@ def connect(endpoint: str) -> int:
             raise
         except ScreenGone:
             return 1
+        except OSError as error:
+            failure = error
         finally:
             conn.close()
             stdin.stop()
+            if failure := failure or sender.failure:
+                console.failed(failure)
             console.look(conn, "connection ")
-    if sender.failure is not None:
-        raise sender.failure
-    return 0
+    return 0 if failure is None else 1
 
 
 class _Sender:
@@ -92,7 +96,7 @@ def _print_peer(conn: Connection, console: Console, who: str = "", prefix: Calla
     console.end(who)
 
 
-def listen(endpoint: str) -> int:
+def listen(host: str, port: int | None) -> int:
     """Accepts clients, sends what is typed to every one of them and prints what they send.
 
     Runs until Ctrl-C; at the end of stdin it sends a FIN to every client and returns 0 once they have finished. A pipe
@@ -102,7 +106,7 @@ def listen(endpoint: str) -> int:
         OSError: the address cannot be listened on.
     """
     console = Console()
-    with _listen(endpoint) as listener:
+    with _listen(host, port) as listener:
         waiting, limit = listener.backlog
         console.status(f"listening on {listener.local_addr}, backlog {waiting} waiting, limit {limit}")
         clients = _Clients(listener, console)

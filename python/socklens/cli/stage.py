@@ -14,8 +14,13 @@ import socklens
 from ..display.screen import Screen
 from ..display.text import picture
 from ..display.views import view_of
+from .keyboard import at_keyboard
 
 _T = TypeVar("_T")
+
+
+class Stopped(Exception):
+    """Whoever looks on has seen enough."""
 
 
 class Stage:
@@ -23,10 +28,13 @@ class Stage:
 
     The names live in a module called ``__main__``, as in the interactive interpreter: that is where an error message
     looks for the variable that holds a port. Leaving the stage puts the real one back and closes every socket.
+
+    With `step`, and a person at the terminal, `pause` waits for Enter.
     """
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, *, step: bool = False) -> None:
         self._screen = screen
+        self._pauses = step and screen.is_tty and at_keyboard()
         self._lines = 0
         self._outside = sys.modules["__main__"]
         self._inside = ModuleType("__main__")
@@ -39,11 +47,33 @@ class Stage:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> bool:
         sys.modules["__main__"] = self._outside
         for value in self._names.values():
             if isinstance(value, (socklens.Connection, socklens.Listener)):
                 value.close()
+        return isinstance(error, Stopped)
+
+    def pause(self, what: str = "for the next step") -> None:
+        """Where the stage pauses, waits for Enter.
+
+        Raises:
+            Stopped: q was typed, or stdin has ended.
+        """
+        if not self._pauses:
+            return
+        self._screen.write("\n" + self._screen.dim(f"Enter {what}, q to stop "))
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            answer = ""
+            raise
+        finally:
+            if not answer.endswith("\n"):
+                self._screen.write("\n")
+        if not answer or answer.strip().lower() == "q":
+            raise Stopped
+        self._screen.take_back(2)
 
     def title(self, text: str) -> None:
         """The heading of a step."""

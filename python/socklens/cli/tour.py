@@ -1,10 +1,14 @@
 """The tour: one TCP conversation in the lecture's seven steps, with real sockets on loopback. Nothing here is made up;
-each picture is drawn from what the kernel says at that moment.
+each picture is drawn from one look at the sockets at that moment.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import sys
+from pathlib import Path
 
 from .. import Address, Connection, Listener
 from ..display.screen import Screen
@@ -14,29 +18,40 @@ A = Address("127.0.0.101", 6666)
 B = Address("127.0.0.110", 50320)
 C = Address("127.0.0.115", 40520)
 _LOOPBACK = "127.0.0.1"
+_MORE = "for the rest of this step"
+"""A long step pauses in between, so that each part fits a terminal of 24 lines."""
 
 
-def tour(screen: Screen) -> int:
-    """Runs the seven steps and returns 0.
+def tour(screen: Screen, *, step: bool = False) -> int:
+    """Runs the seven steps and returns 0; with `step`, in a terminal, waits for Enter after each, and q ends it early.
 
     Raises:
         OSError: this machine has no IPv4 loopback, or a step failed for another reason that is not the tour's to mend.
     """
-    with Stage(screen) as stage:
+    with Stage(screen, step=step) as stage:
         stage.say(
             "A TCP conversation in seven steps. Every line after >>> runs as you see it, with real sockets on this "
-            "machine; every picture shows what the kernel says at that moment."
+            "machine. In every picture, states and buffers are what the kernel says at that moment; the totals are "
+            "what the calls have counted."
         )
         at = _listening(stage)
+        stage.pause()
         _connected(stage, at)
+        stage.pause()
         _accepted(stage)
+        stage.pause()
         _another(stage, at)
+        stage.pause()
         _bytes(stage)
+        stage.pause()
         _taken(stage, at)
+        stage.pause()
         _closing(stage, at)
         stage.title("Now you")
         stage.say("The same in a notebook, with your own lines. In your copy of the repository:")
         screen.write(screen.code("    make notebook") + "\n")
+        if not step:
+            screen.write(f"{screen.code(f'{_command()} tour --step')} shows one step at a time.\n")
     return 0
 
 
@@ -95,6 +110,7 @@ def _bytes(stage: Stage) -> None:
     stage.run(r'b.send(b"hello A\n")')
     _arrived(b, a_for_b, 8)
     stage.draw("a_for_b", "b")
+    stage.pause(_MORE)
     stage.say("recv() takes them out, in order. The other direction is a stream of its own.")
     stage.run("a_for_b.recv(1024)")
     stage.run(r'a_for_b.send(b"hello B, A here\n")')
@@ -128,16 +144,18 @@ def _closing(stage: Stage, at: Address) -> None:
     until(lambda: _state(b) in ("FIN_WAIT_2", ""), 1.0)
     stage.draw("a_for_b", "b")
     stage.say("The connection is half-closed: A could still send, and B receive. Now both close.")
+    stage.pause(_MORE)
     stage.run("a_for_b.close()")
     stage.run("b.close()")
     until(lambda: all(_state(conn) in ("TIME_WAIT", "CLOSED", "") for conn in (a_for_b, b)), 2.0)
     stage.draw("a_for_b", "b")
     if _state(b) == "TIME_WAIT":
         stage.say(
-            "No program has these sockets any more. The kernel keeps TIME_WAIT for the end that sent its FIN first, so "
+            "This program has closed both sockets. The kernel keeps TIME_WAIT for the end that sent its FIN first, so "
             "that a late segment cannot be taken for one of a new connection with the same four-tuple; on Linux for 60 "
             "seconds."
         )
+    stage.pause(_MORE)
     stage.say("Closing the listener ends the listening, not the connections it has accepted.")
     stage.run("listener.close()")
     try:
@@ -156,6 +174,15 @@ def _state(conn: Connection) -> str:
 
 
 # -- finding a place on this machine
+
+
+def _command() -> str:
+    """The socklens command as it can be typed here: after `make run` it lies in a virtual environment that is not active."""
+    beside = Path(sys.executable).with_name("socklens")
+    if shutil.which("socklens") or not beside.exists():
+        return "socklens"
+    near = os.path.relpath(beside)
+    return str(beside) if near.startswith("..") else near
 
 
 def _arguments(at: Address) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TextIO
 
 from .glyphs import ASCII, UNICODE, Glyphs
 from .text import WIDTH
+
+_WIDEST = 100
+"""Wider lines are hard to read; a picture or a paragraph does not get longer than this."""
 
 _PLAIN = str.maketrans({"—": "-", "…": "...", "·": "-", "→": "->", "“": '"', "”": '"'})
 
@@ -25,9 +27,10 @@ class Screen:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.is_tty = _is_tty(stream)
-        self.width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH) if self.is_tty else WIDTH
+        self.width = min(_asked_columns() or self._columns() or WIDTH, _WIDEST)
         self.glyphs: Glyphs = UNICODE if _shows(stream, "╭─█░▏◄●…") else ASCII
-        self.colour = self.is_tty and not os.environ.get("NO_COLOR") and _obeys_ansi()
+        self._obeys = self.is_tty and _obeys_ansi()
+        self.colour = self._obeys and not os.environ.get("NO_COLOR")
 
     def write(self, text: str) -> None:
         """Writes and flushes; typographic characters become ASCII where the stream has no others.
@@ -43,6 +46,27 @@ class Screen:
             self.stream.flush()
         except BrokenPipeError as error:
             raise ScreenGone(*error.args) from None
+
+    def fresh_line(self) -> None:
+        """Moves to an empty line where somebody may have typed since the last write, and leaves what is typed to be seen.
+
+        No program is told where a terminal's cursor is. As many spaces as there are columns end where a line begins:
+        at the start of this line if the cursor was there, else of the next one. (zsh's PROMPT_SP does the same.)
+        """
+        if self._obeys and (columns := self._columns()):
+            self.write(" " * columns + "\r\x1b[K")
+
+    def take_back(self, rows: int) -> None:
+        """Empties the last rows, and goes on writing there; nothing where the terminal cannot."""
+        if self._obeys:
+            self.write(f"\x1b[{rows}A\x1b[J")
+
+    def _columns(self) -> int:
+        """The terminal's own width; 0 where there is no terminal, or it does not tell."""
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns if self.is_tty else 0
+        except (OSError, ValueError, AttributeError):
+            return 0
 
     # Bold, dim and cyan keep their contrast on light and dark backgrounds alike.
     def bold(self, text: str) -> str:
@@ -66,6 +90,12 @@ def discard_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _asked_columns() -> int:
+    """The width that the environment asks for; 0 where it does not."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() else 0
 
 
 def _is_tty(stream: TextIO) -> bool:

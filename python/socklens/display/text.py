@@ -4,20 +4,27 @@ columns, and every byte from a peer has passed `escape`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
+from typing import TypeAlias
 
-from .escape import cells, cut, escape, pad, quoted
+from .. import Address
+from .buffers import Buffer, Layout, buffer_rows, input_buffer, layout, output_buffer
+from .escape import cells, cut, escape, pad
 from .glyphs import UNICODE, Glyphs
+from .rows import LABEL, labelled, wrapped
 from .views import ConnectionView, ListenerView, View
 
 WIDTH = 80
 _NARROWEST = 24
-_LABEL = 6  # "local " and what stands under it
 _GAP = 8  # between two ends: an arrow with air around it
-_LEAST_BYTES = 16  # with less room beside a bar, the bytes get a row of their own
+_LONGEST_BAR = 16  # in a box of its own, where the bytes stand beside it
 _MOST_LISTED = 8
+
+_Names: TypeAlias = Mapping[tuple[Address, Address | None], str]
+"""The names that sockets were given, by their local and peer address."""
+_NO_NAMES: _Names = MappingProxyType({})
 
 
 def picture(views: Sequence[View], width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
@@ -25,6 +32,7 @@ def picture(views: Sequence[View], width: int = WIDTH, glyphs: Glyphs = UNICODE)
     one table, anything else in a box of its own.
     """
     width = max(width, _NARROWEST)
+    names = {(v.local, v.peer): v.name for v in views if isinstance(v, ConnectionView) and v.name}
     parts: list[str] = []
     rest = list(views)
     while rest:
@@ -41,7 +49,7 @@ def picture(views: Sequence[View], width: int = WIDTH, glyphs: Glyphs = UNICODE)
         elif isinstance(first, ConnectionView):
             parts.append(connection(first, width, glyphs))
         else:
-            parts.append(listener(first, width, glyphs))
+            parts.append(listener(first, width, glyphs, names))
     return "\n".join(parts)
 
 
@@ -54,75 +62,71 @@ def _are_ends(a: View, b: View) -> bool:
 def connection(view: ConnectionView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
     """One connection: both endpoints, its state, both buffers and what went through it."""
     inner = width - 4
-    rows = [f"{'local':<{_LABEL}}{view.local}"]
-    peer = f"peer {_or_unknown(view.peer)}"
-    if cells(rows[0]) + cells(peer) + 7 <= inner:
-        rows = [f"{rows[0]}  {glyphs.both}  {peer}"]
-    else:
-        rows.append(f"{'peer':<{_LABEL}}{_or_unknown(view.peer)}")
-    buffers = [b for b in (_input(view, glyphs), _output(view, glyphs)) if b is not None]
-    widest = max((len(b.count) for b in buffers), default=0)
+    rows = [f"{'local':<{LABEL}}{view.local}  {glyphs.both}  peer {_or_unknown(view.peer)}"]
+    if cells(rows[0]) > inner:
+        rows = _address_rows(view, inner)
+    buffers = _present(input_buffer(view, glyphs), output_buffer(view, glyphs))
+    plan = layout(buffers, inner, _LONGEST_BAR)
     for buffer in buffers:
-        bar = _bar(buffer, min(16, inner - _LABEL - 1 - widest), glyphs)
-        fill = f"{buffer.label:<{_LABEL}}{bar} {buffer.count:<{widest}}"
-        if inner - len(fill) >= _LEAST_BYTES:
-            rows.append(f"{fill}  {buffer.first}")
-        else:
-            rows += [fill, " " * _LABEL + buffer.first]
-        if buffer.detail:
-            rows.append(" " * _LABEL + buffer.detail)
-    rows += _total_rows(view)
-    return _box(view.name, _badge(view, glyphs), rows, width, glyphs)
+        rows += buffer_rows(buffer, plan, glyphs, content_beside=True)
+    rows += _total_rows(view, inner)
+    return _box(_name(view), _badge(view, glyphs), rows, width, glyphs)
 
 
 def ends(left: ConnectionView, right: ConnectionView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
-    """The two ends of one connection side by side: what one sends is on its way into the other's input buffer."""
+    """The two ends of one connection side by side: what one sends is on its way into the other's input buffer. Where that
+    would leave no room for an address or a number, one below the other.
+    """
     one = (width - _GAP) // 2
     inner = one - 4
-    if any(cells(str(a)) > inner - _LABEL for a in (left.local, right.local)):
+    left_in, right_in = input_buffer(left, glyphs), input_buffer(right, glyphs)
+    left_out, right_out = output_buffer(left, glyphs), output_buffer(right, glyphs)
+    buffers = _present(left_in, left_out, right_in, right_out)
+    widest = max([*(cells(str(v.local)) for v in (left, right)), *(len(b.count) for b in buffers)])
+    if widest > inner - LABEL:
         return connection(left, width, glyphs) + "\n" + connection(right, width, glyphs)
-    buffers = (_input(left, glyphs), _output(right, glyphs), _output(left, glyphs), _input(right, glyphs))
-    bar = min((inner - _LABEL - 1 - len(b.count) for b in buffers if b is not None), default=0)
-    left_in, right_out, left_out, right_in = (_rows(b, bar, glyphs) for b in buffers)
+    plan = layout(buffers, inner, inner)
     sections = (
-        ("", _address_rows(left), _address_rows(right)),
-        (glyphs.to_left, left_in, right_out),
-        (glyphs.to_right, left_out, right_in),
-        ("", _total_rows(left), _total_rows(right)),
+        ("", _address_rows(left, inner), _address_rows(right, inner)),
+        (glyphs.to_left, _buffer_rows(left_in, plan, glyphs), _buffer_rows(right_out, plan, glyphs)),
+        (glyphs.to_right, _buffer_rows(left_out, plan, glyphs), _buffer_rows(right_in, plan, glyphs)),
+        ("", _total_rows(left, inner), _total_rows(right, inner)),
     )
     rows: tuple[list[str], list[str]] = ([], [])
     arrows = [""]
     for arrow, at_left, at_right in sections:
         for i, (a, b) in enumerate(zip_longest(at_left, at_right, fillvalue="")):
-            if a.strip() or b.strip():
-                rows[0].append(a)
-                rows[1].append(b)
-                arrows.append(arrow if i == 0 and a and b else "")
+            rows[0].append(a)
+            rows[1].append(b)
+            arrows.append(arrow if i == 0 and a and b else "")
     boxes = [
-        _box(view.name, _badge(view, glyphs), side, one, glyphs).split("\n")
+        _box(_name(view), _badge(view, glyphs), side, one, glyphs).split("\n")
         for view, side in zip((left, right), rows, strict=True)
     ]
     lines = zip_longest(boxes[0], arrows, boxes[1], fillvalue="")
     return "\n".join(f"{a}{arrow:^{_GAP}}{b}" for a, arrow, b in lines)
 
 
-def listener(view: ListenerView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
-    """One listener: its address, how many clients wait in its backlog, and the connections it accepted."""
-    rows = [f"{'local':<9}{view.local}"]
+def listener(view: ListenerView, width: int = WIDTH, glyphs: Glyphs = UNICODE, names: _Names = _NO_NAMES) -> str:
+    """One listener: its address, how many clients wait in its backlog, and the connections it accepted; those whose
+    sockets have names, with them.
+    """
+    indent = 9
+    inner = width - 4
+    rows = labelled("local", [str(view.local)], inner, indent)
     if view.waiting is not None and view.limit is not None:
         waiting = f"{view.waiting:,} waiting, limit {view.limit:,}"
-        marks = glyphs.waiting * min(view.waiting, max(width - 16 - len(waiting), 0))
-        rows.append(f"{'backlog':<9}{marks}{' ' if marks else ''}{waiting}")
+        marks = glyphs.waiting * min(view.waiting, max(inner - indent - 1 - len(waiting), 0))
+        rows += labelled("backlog", [f"{marks} {waiting}".strip()], inner, indent)
     if view.accepted is not None:
-        rows.append(f"{'accepted':<9}{view.accepted:,}")
+        rows += labelled("accepted", [f"{view.accepted:,}"], inner, indent)
     for conn in view.connections[:_MOST_LISTED]:
-        fills = "".join(
-            f"  {word} {n:,} B" for word, n in zip(("in", "out"), _totals(conn), strict=True) if n is not None
-        )
-        rows.append(f"{'':<9}{glyphs.both} {_or_unknown(conn.peer)}  {_badge(conn, glyphs)}{fills}")
+        fills = (f"{word} {n:,} B" for word, n in zip(("in", "out"), _totals(conn), strict=True) if n is not None)
+        facts = [_four_tuple(conn, names, glyphs), _badge(conn, glyphs), *fills]
+        rows += labelled("", filter(None, facts), inner, indent, gap="  ")
     if len(view.connections) > _MOST_LISTED:
-        rows.append(f"{'':<9}and {len(view.connections) - _MOST_LISTED:,} more")
-    return _box(view.name, _badge(view, glyphs), rows, width, glyphs)
+        rows += labelled("", [f"and {len(view.connections) - _MOST_LISTED:,} more"], inner, indent)
+    return _box(_name(view), _badge(view, glyphs), rows, width, glyphs)
 
 
 def shared_port(views: Sequence[View], width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
@@ -135,7 +139,7 @@ def shared_port(views: Sequence[View], width: int = WIDTH, glyphs: Glyphs = UNIC
             numbers = ["" if n is None else f"{n:>5,}" for n in _totals(view)]
         else:
             peer, numbers = "*", ["", ""]
-        name = escape(view.name, ascii_only=glyphs.ascii_only)
+        name = escape(_name(view), ascii_only=glyphs.ascii_only)
         table.append((name, str(view.local), peer, _badge(view, glyphs), numbers[0], numbers[1]))
     widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= inner:
@@ -143,16 +147,24 @@ def shared_port(views: Sequence[View], width: int = WIDTH, glyphs: Glyphs = UNIC
     else:
         rows = []
         for name, local, peer, state, number_in, number_out in table[1:]:
-            fills_text = f"  in {number_in.strip()} B  out {number_out.strip()} B" if number_in else ""
-            rows += [f"{name}  {state}{fills_text}", f"  local {local}", f"  peer  {peer}"]
+            fills = [f"in {number_in.strip()} B", f"out {number_out.strip()} B"] if number_in else []
+            rows += wrapped([cut(name, inner, glyphs.ellipsis), *filter(None, [state]), *fills], inner, gap="  ")
+            rows += labelled("  local", [local], inner, 8) + labelled("  peer", [peer], inner, 8)
     ports = {view.local.port for view in views}
-    title = f"local port {', '.join(map(str, sorted(ports)))} {glyphs.dot} {len(views)} sockets"
+    title = f"local port {', '.join(map(str, sorted(ports)))} {glyphs.dot} {_how_many(views)}"
     return _box(title, "", rows, width, glyphs)
+
+
+def _how_many(views: Sequence[View]) -> str:
+    closed = sum(view.closed for view in views)
+    count = len(views) - closed
+    sockets = f"{count} socket" if count == 1 else f"{count} sockets"
+    return f"{sockets}, {closed} closed" if closed else sockets
 
 
 def line(view: ConnectionView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
     """One connection in one line: its state, what is in both buffers (of how much, if there is room), and the bytes sent
-    and received over its life.
+    and taken over its life. What has no room is left out, never cut.
     """
     forms = []
     for with_capacity in (True, False):
@@ -161,9 +173,10 @@ def line(view: ConnectionView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> 
             if buffer is not None:
                 words.append(f"{label} {buffer.total:,}" + (f" of {buffer.capacity:,}" if with_capacity else ""))
         if view.sent is not None and view.received is not None:
-            words.append(f"sent {view.sent:,}  received {view.received:,}")
-        forms.append("  ".join(filter(None, words)))
-    return next((form for form in forms if cells(form) <= width), cut(forms[-1], width, glyphs.ellipsis))
+            words.append(f"sent {view.sent:,}  taken {view.received:,}")
+        forms.append(list(filter(None, words)))
+    forms += [forms[-1][:count] for count in range(len(forms[-1]) - 1, 0, -1)]
+    return next((form for form in map("  ".join, forms) if cells(form) <= width), "")
 
 
 # -- the parts of a box
@@ -192,74 +205,35 @@ def _or_unknown(address: object) -> str:
     return "unknown" if address is None else str(address)
 
 
-def _address_rows(view: ConnectionView) -> list[str]:
-    return [f"{'local':<{_LABEL}}{view.local}", f"{'peer':<{_LABEL}}{_or_unknown(view.peer)}"]
+def _name(view: View) -> str:
+    return view.name or ("connection" if isinstance(view, ConnectionView) else "listener")
 
 
-def _total_rows(view: ConnectionView) -> list[str]:
+def _four_tuple(conn: ConnectionView, names: _Names, g: Glyphs) -> str:
+    """The peer of a connection that a listener accepted, and the names of both sockets as far as they have any."""
+    own = names.get((conn.local, conn.peer))
+    peer = None if conn.peer is None else names.get((conn.peer, conn.local))
+    words = (own and escape(own, ascii_only=g.ascii_only), g.both, peer and escape(peer, ascii_only=g.ascii_only))
+    return " ".join([*filter(None, words), _or_unknown(conn.peer)])
+
+
+def _address_rows(view: ConnectionView, inner: int) -> list[str]:
+    return labelled("local", [str(view.local)], inner) + labelled("peer", [_or_unknown(view.peer)], inner)
+
+
+def _total_rows(view: ConnectionView, inner: int) -> list[str]:
     if view.sent is None or view.received is None:
         return []
-    return [f"{'total':<{_LABEL}}sent {view.sent:,} B, received {view.received:,} B"]
-
-
-# -- the parts of a buffer
-
-
-@dataclass(frozen=True, slots=True)
-class _Buffer:
-    """One of a connection's two buffers, ready to be drawn."""
-
-    label: str
-    filled: int
-    capacity: int
-    first: str
-    detail: str
-
-    @property
-    def count(self) -> str:
-        return f"{self.filled:,} of {self.capacity:,} B"
-
-
-def _input(view: ConnectionView, g: Glyphs) -> _Buffer | None:
-    seen = view.input
-    if seen is None:
-        return None
-    # The capacity is the kernel's, so the bar shows the kernel's part; what a framing read took ahead stands below it.
-    detail = f"and {seen.rust:,} B already in this program" if seen.rust else ""
-    return _Buffer("in", seen.kernel, seen.capacity, _first_bytes(seen.first, seen.total, g), detail)
-
-
-def _output(view: ConnectionView, g: Glyphs) -> _Buffer | None:
-    seen = view.output
-    if seen is None:
-        return None
-    detail = f"{seen.unacknowledged:,} sent, {seen.unsent:,} not yet sent" if seen.unsent else ""
-    return _Buffer("out", seen.total, seen.capacity, _first_bytes(seen.first, seen.total, g), detail)
+    return labelled("total", [f"sent {view.sent:,} B", f"taken {view.received:,} B"], inner)
 
 
 def _totals(view: ConnectionView) -> tuple[int | None, int | None]:
     return (view.input.total if view.input else None, view.output.total if view.output else None)
 
 
-def _rows(buffer: _Buffer | None, bar_width: int, g: Glyphs) -> list[str]:
-    if buffer is None:
-        return []
-    rows = [f"{buffer.label:<{_LABEL}}{_bar(buffer, bar_width, g)} {buffer.count}", " " * _LABEL + buffer.first]
-    return [*rows, " " * _LABEL + buffer.detail] if buffer.detail else rows
+def _present(*buffers: Buffer | None) -> list[Buffer]:
+    return [buffer for buffer in buffers if buffer is not None]
 
 
-def _bar(buffer: _Buffer, width: int, g: Glyphs) -> str:
-    """A bar that is empty only for nothing and full only for a full buffer (or beyond: the kernel may overcommit)."""
-    width = max(width, 0)
-    whole = width if buffer.filled >= buffer.capacity else buffer.filled * width // buffer.capacity
-    trace = g.trace if buffer.filled and whole == 0 and width else ""
-    return g.full * whole + trace + g.empty * (width - whole - len(trace))
-
-
-def _first_bytes(first: bytes, total: int, g: Glyphs) -> str:
-    if not total:
-        return ""
-    if not first:
-        return "(content not kept)"
-    text = quoted(first, ascii_only=g.ascii_only)
-    return text if len(first) >= total else text[:-1] + g.ellipsis
+def _buffer_rows(buffer: Buffer | None, plan: Layout, g: Glyphs) -> list[str]:
+    return [] if buffer is None else buffer_rows(buffer, plan, g)

@@ -54,7 +54,7 @@ class ConnectionView:
     output: OutputView | None = None
     sent: int | None = None
     received: int | None = None
-    name: str = "connection"
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class ListenerView:
     limit: int | None = None
     accepted: int | None = None
     connections: tuple[ConnectionView, ...] = ()
-    name: str = "listener"
+    name: str = ""
 
 
 View: TypeAlias = ConnectionView | ListenerView

@@ -6,16 +6,14 @@ use std::mem::MaybeUninit;
 use socket2::Socket;
 
 use super::direction::Reading;
+use crate::core::sys::recv_queue;
 
 /// From here on the kernel's copy takes longer (6 µs) than letting go of the interpreter and taking it again.
 const LARGE: usize = 64 << 10;
 
 /// One non-blocking read into somewhere.
 pub(super) trait Fill: Send {
-    /// Whether the bytes leave the kernel's queue.
-    const TAKES: bool = true;
-
-    /// Reads once and tells how many bytes came; 0 is the end of the stream.
+    /// Reads once, counts in `state.received` what left the kernel's queue, and tells how many bytes came; 0 is the end of the stream.
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize>;
 
     /// Whether the read may copy much.
@@ -32,7 +30,9 @@ pub(super) struct Ahead {
 
 impl Fill for Ahead {
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
-        state.memory.fill(socket, self.missing)
+        let count = state.memory.fill(socket, self.missing)?;
+        state.received += count as u64;
+        Ok(count)
     }
 }
 
@@ -49,15 +49,31 @@ impl<'m> Direct<'m> {
 }
 
 impl Fill for Direct<'_> {
-    fn fill(&mut self, _: &mut Reading, socket: &Socket) -> io::Result<usize> {
-        let count = socket.recv(self.target)?;
-        self.got = Some(count);
-        Ok(count)
+    fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
+        let held = state.memory.take_into(self.target);
+        let count = after(held, &mut self.target[held..], socket, Socket::recv)?;
+        state.received += count as u64;
+        self.got = Some(held + count);
+        Ok(held + count)
     }
 
     fn is_large(&self, _: &mut Reading) -> bool {
         self.target.len() > LARGE
     }
+}
+
+/// One read behind `held` bytes that are there already. With something to give in any case, an empty queue, an end or an error is for a later
+/// call to meet.
+fn after(
+    held: usize,
+    rest: &mut [MaybeUninit<u8>],
+    socket: &Socket,
+    read: impl FnOnce(&Socket, &mut [MaybeUninit<u8>]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    if rest.is_empty() || (held > 0 && recv_queue(socket)?.unwrap_or(0) == 0) {
+        return Ok(0);
+    }
+    read(socket, rest)
 }
 
 /// Into the memory that `Reading::assembly` has borrowed.
@@ -72,6 +88,7 @@ impl Fill for InPlace {
         }
         let count = socket.recv(assembly.rest())?;
         assembly.advance(count);
+        state.received += count as u64;
         Ok(count)
     }
 
@@ -93,23 +110,10 @@ impl<'m> Peek<'m> {
 }
 
 impl Fill for Peek<'_> {
-    const TAKES: bool = false;
-
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
-        let held = state.memory.as_slice();
-        for (to, from) in self.target.iter_mut().zip(held) {
-            to.write(*from);
-        }
-        let count = held.len().min(self.target.len());
-        let rest = &mut self.target[count..];
-        // With something to show already, an empty queue or an error there is for a later call to meet.
-        let more = match (rest.is_empty(), count) {
-            (true, _) => 0,
-            (false, 0) => socket.peek(rest)?,
-            (false, _) if crate::core::sys::recv_queue(socket)?.unwrap_or(0) > 0 => socket.peek(rest)?,
-            (false, _) => 0,
-        };
-        self.got = Some(count + more);
-        Ok(count + more)
+        let held = state.memory.copy_to(self.target);
+        let count = after(held, &mut self.target[held..], socket, Socket::peek)?;
+        self.got = Some(held + count);
+        Ok(held + count)
     }
 }

@@ -8,6 +8,7 @@
 mod assembly;
 mod direction;
 mod filling;
+mod halting;
 mod looking;
 mod options;
 mod reading;
@@ -207,15 +208,15 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Closed`]; [`Error::Held`] if there are bytes in Rust memory that the new owner could not see.
-    pub fn detach(&self, patience: &mut dyn Patience) -> Result<Socket> {
+    pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
         let held = self.input.lock().memory.len();
         if held > 0 {
             return Err(Error::Held(format!(
-                "{self} holds {held} bytes in Rust memory that the new owner of the socket would never see: recv() them first"
+                "{doing}: {self} holds {held} bytes in Rust memory that the new owner of the socket would never see: recv() them first"
             )));
         }
         let _first_word_holds = self.ended.set("detached");
-        self.gate.shut(patience).ok_or_else(|| self.closed("detach"))
+        self.gate.shut(patience).ok_or_else(|| self.closed(doing))
     }
 
     fn end(&self, how: &'static str, patience: &mut dyn Patience, last: impl FnOnce(&Socket)) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Connection;
 use crate::core::error::Result;
+use crate::core::reason;
 use crate::core::sys;
 
 impl Connection {
@@ -70,6 +71,7 @@ impl Connection {
             }
             Ok(bytes)
         })
+        .map_err(reason::of_option(level, option))
     }
 
     /// setsockopt(2).
@@ -77,6 +79,6 @@ impl Connection {
     /// # Errors
     /// As above.
     pub fn setsockopt(&self, level: i32, option: i32, value: &[u8]) -> Result<()> {
-        self.with_socket("setsockopt", |socket| sys::setsockopt(socket, level, option, value))
+        self.with_socket("setsockopt", |socket| sys::setsockopt(socket, level, option, value)).map_err(reason::of_option(level, option))
     }
 }

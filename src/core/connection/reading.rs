@@ -11,10 +11,11 @@ use super::Connection;
 use super::assembly::Assembly;
 use super::direction::{Direction, Reading};
 use super::filling::{Ahead, Direct, Fill, InPlace, Peek};
+use super::halting::Halt;
 use crate::core::error::{Error, Result};
 use crate::core::framing::{Exactly, Found, Framing};
 use crate::core::sys::Interest;
-use crate::core::wait::Wait;
+use crate::core::wait::{Stop, Wait};
 
 /// The most that may be put back, in bytes.
 pub const PUT_BACK_LIMIT: usize = 64 << 20;
@@ -30,17 +31,12 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::TimedOut`], [`Error::WouldBlock`], or the kernel's, ECONNRESET above all.
-    pub fn recv(&self, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
-        self.read("recv", wait, &mut Direct::new(target), |state, direct, ended| {
-            let count = match direct.got {
-                Some(count) => count,
-                None if !state.memory.is_empty() => state.memory.take_into(direct.target),
-                None if ended => 0,
-                None => return Ok(None),
-            };
-            state.read += count as u64;
-            Ok(Some(count))
-        })
+    pub fn recv(&self, doing: &'static str, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
+        let taken = self.read(doing, wait, &mut Direct::new(target), |state, direct, _| {
+            state.read += direct.got.unwrap_or(0) as u64;
+            Ok(direct.got)
+        });
+        taken.map_err(|halt| self.halted(doing, halt, wait))
     }
 
     /// Copies what is here into `target`, as soon as there is anything, and leaves it where it is; 0 is the end of the stream (MSG_PEEK).
@@ -48,7 +44,8 @@ impl Connection {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn peek(&self, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
-        self.read("peek", wait, &mut Peek::new(target), |_, peek, ended| Ok(peek.got.or(ended.then_some(0))))
+        let seen = self.read("peek", wait, &mut Peek::new(target), |_, peek, _| Ok(peek.got));
+        seen.map_err(|halt| self.halted("peek", halt, wait))
     }
 
     /// A frame that is whole in Rust memory already, if nobody is before this caller. The common case of a stream of small frames, made as short as
@@ -80,7 +77,7 @@ impl Connection {
         wait: &mut Wait<'_>,
         mut deliver: impl FnMut(&[u8]) -> Result<T>,
     ) -> Result<Option<T>> {
-        self.read(doing, wait, &mut Ahead::default(), |state, ahead, ended| {
+        let received = self.read(doing, wait, &mut Ahead::default(), |state, ahead, ended| {
             let bytes = state.memory.as_slice();
             let mut found = framing.look(bytes, state.memory.epoch());
             if ended && matches!(found, Found::More(_)) {
@@ -100,9 +97,10 @@ impl Connection {
                     ahead.missing = missing;
                     Ok(None)
                 }
-                Found::TooLong(size) => Err(self.too_long(doing, framing, size)),
+                Found::TooLong => Err(self.too_long(doing, framing, bytes)),
             }
-        })
+        });
+        received.map_err(|halt| self.frame_halted(doing, halt, wait, framing))
     }
 
     /// Fills `target` completely, without a copy in between. `false` is an end of the stream before the first byte.
@@ -114,7 +112,12 @@ impl Connection {
         let size = target.len();
         // `loan` outlives `state`, in whose drop the assembly ends.
         let (assembly, _loan) = Assembly::new(target);
-        let state = self.input.lock_in_turn(&self.gate, wait).map_err(|stop| self.stopped(doing, stop, wait))?;
+        let received = self.assemble(doing, assembly, wait, size);
+        received.map_err(|halt| self.frame_halted(doing, halt, wait, &Exactly(size)))
+    }
+
+    fn assemble(&self, doing: &'static str, assembly: Assembly, wait: &mut Wait<'_>, size: usize) -> std::result::Result<bool, Halt> {
+        let state = self.input.lock_in_turn(&self.gate, wait)?;
         let mut state = Assembling { state, direction: &self.input };
         state.begin(assembly);
         self.read_in_turn(doing, wait, &mut state.state, &mut InPlace, &mut |state, _, ended| {
@@ -157,8 +160,8 @@ impl Connection {
         wait: &mut Wait<'_>,
         filler: &mut F,
         mut take: impl FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>>,
-    ) -> Result<T> {
-        let mut state = self.input.lock_in_turn(&self.gate, wait).map_err(|stop| self.stopped(doing, stop, wait))?;
+    ) -> std::result::Result<T, Halt> {
+        let mut state = self.input.lock_in_turn(&self.gate, wait)?;
         let result = self.read_in_turn(doing, wait, &mut state, filler, &mut take);
         self.input.end_turn(&mut state);
         result
@@ -172,7 +175,7 @@ impl Connection {
         state: &mut MutexGuard<'_, Reading>,
         filler: &mut F,
         take: &mut Take<'_, F, T>,
-    ) -> Result<T> {
+    ) -> std::result::Result<T, Halt> {
         if let Some(whole) = take(state, filler, false)? {
             return Ok(whole);
         }
@@ -199,12 +202,12 @@ impl Connection {
                         !filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
                     })
                 });
-                waited.map_err(|stop| self.stopped(doing, stop, wait))?;
+                waited?;
             }
             let ended = match filled {
                 Ok(count) => count == 0,
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
-                Err(error) => return Err(self.failed(doing, error)),
+                Err(error) => return Err(Halt::Failed(self.failed(doing, error))),
             };
             if let Some(whole) = take(state, filler, ended)? {
                 return Ok(whole);
@@ -212,7 +215,10 @@ impl Connection {
             reads += 1;
             if reads % READS_BETWEEN_CHECKS == 0 {
                 Direction::take_turn(&mut **state);
-                MutexGuard::unlocked(state, || wait.check()).map_err(|stop| self.stopped(doing, stop, wait))?;
+                MutexGuard::unlocked(state, || self.gate.check(wait))?;
+                if !wait.deadline.is_immediate() && wait.deadline.remaining().is_some_and(|left| left.is_zero()) {
+                    return Err(Halt::Stop(Stop::TimedOut));
+                }
             }
         }
     }
@@ -221,50 +227,11 @@ impl Connection {
     fn fill<F: Fill>(&self, state: &mut Reading, filler: &mut F, socket: &Socket) -> io::Result<usize> {
         match filler.fill(state, socket) {
             Ok(0) => self.broken().map_or(Ok(0), Err),
-            Ok(count) => {
-                if F::TAKES {
-                    state.received += count as u64;
-                }
-                Ok(count)
-            }
             Err(error) => {
                 self.remember(&error);
                 Err(error)
             }
-        }
-    }
-
-    /// The stream ended inside a frame.
-    fn cut_off(&self, doing: &str, framing: &impl Framing, partial: &[u8]) -> Error {
-        Error::Incomplete {
-            message: format!(
-                "{doing}: the peer of {self} finished (FIN) after {} bytes, before {} was complete; they are in .partial and still in the input buffer",
-                partial.len(),
-                framing.name()
-            ),
-            partial: partial.to_vec(),
-            expected: framing.expected(),
-        }
-    }
-
-    /// The stream ended where a frame would begin, and the call has no value that says so.
-    pub fn ended(&self, doing: &str, framing: &impl Framing) -> Error {
-        Error::Incomplete {
-            message: format!("{doing}: the peer of {self} finished (FIN); {} was awaited and nothing of it came", framing.name()),
-            partial: Vec::new(),
-            expected: framing.expected(),
-        }
-    }
-
-    fn too_long(&self, doing: &str, framing: &impl Framing, size: usize) -> Error {
-        let limit = framing.limit();
-        Error::TooLong {
-            message: format!(
-                "{doing}: {} is longer than max_bytes={limit} on {self} ({size} bytes or more); the bytes are still in the input buffer: \
-                 allow more, or take them with recv()",
-                framing.name()
-            ),
-            limit,
+            filled => filled,
         }
     }
 }

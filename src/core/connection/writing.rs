@@ -88,7 +88,7 @@ impl Connection {
                 Direction::take_turn(&mut **state);
                 MutexGuard::unlocked(state, || {
                     wait.patience.released(&mut || handed = hand_over(&mut self.output.lock(), socket, [first, second]));
-                    wait.check()
+                    self.gate.check(wait)
                 })
                 .map_err(|stop| {
                     // What the kernel took before the signal came counts all the same.

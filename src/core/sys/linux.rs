@@ -54,12 +54,13 @@ pub(crate) fn recv_queue(socket: &Socket) -> io::Result<Option<usize>> {
 
 pub(crate) fn send_queue(socket: &Socket) -> io::Result<Option<usize>> {
     let queue = ask(socket, SIOCOUTQ)?;
-    // The queue is counted in sequence numbers, and a FIN has one: in these states it is not acknowledged yet.
-    let fin = match tcp_state(socket)? {
-        Some(TcpState::FIN_WAIT_1 | TcpState::CLOSING | TcpState::LAST_ACK) => 1,
-        _ => 0,
-    };
-    Ok(Some(queue.saturating_sub(fin)))
+    Ok(Some(match tcp_state(socket)? {
+        // The queue is counted in sequence numbers, and a FIN has one: in these states it is not acknowledged yet.
+        Some(TcpState::FIN_WAIT_1 | TcpState::CLOSING | TcpState::LAST_ACK) => queue.saturating_sub(1),
+        // With the connection the queue is gone (tcp_write_queue_purge); only the sequence numbers stand where they stood.
+        Some(TcpState::CLOSED) => 0,
+        _ => queue,
+    }))
 }
 
 pub(crate) fn send_queue_unsent(socket: &Socket) -> io::Result<Option<usize>> {

@@ -28,12 +28,12 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 
-/// In a forked child: the socket, although threads that exist only in the parent seem to use it still.
-pub(crate) fn take_inherited(shared: &Arc<Socket>) -> Option<Socket> {
+/// The socket, although others still hold references to it; they must never use it again.
+pub(crate) fn take_over(shared: &Arc<Socket>) -> Socket {
     // One more reference that is never given back: the count cannot reach zero, so nobody else closes the descriptor.
     std::mem::forget(Arc::clone(shared));
-    // SAFETY: the descriptor is open, and by the line above this is its only owner in this process.
-    Some(unsafe { Socket::from_raw_fd(shared.as_raw_fd()) })
+    // SAFETY: the descriptor is open, and by the line above this is the only owner that will close it.
+    unsafe { Socket::from_raw_fd(shared.as_raw_fd()) }
 }
 
 /// getsockopt(2): the option's bytes, at most `size` of them.

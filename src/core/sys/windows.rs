@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket};
+use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, FromRawSocket};
 use std::sync::Arc;
 
 use socket2::Socket;
@@ -56,8 +56,12 @@ pub(crate) fn generation() -> u32 {
     0
 }
 
-pub(crate) fn take_inherited(_shared: &Arc<Socket>) -> Option<Socket> {
-    None
+/// The socket, although others still hold references to it; they must never use it again.
+pub(crate) fn take_over(shared: &Arc<Socket>) -> Socket {
+    // One more reference that is never given back: the count cannot reach zero, so nobody else closes the socket.
+    std::mem::forget(Arc::clone(shared));
+    // SAFETY: the socket is open, and by the line above this is the only owner that will close it.
+    unsafe { Socket::from_raw_socket(shared.as_raw_socket()) }
 }
 
 pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
