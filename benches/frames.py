@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import clients
-from content import BATCH, MESSAGES, RECORD, RECORDS
+from content import MESSAGES, RECORD, RECORDS
 from harness import Case, Comparison, Round, Where
-from messages import calls, rounds
+from messages import calls, rounds, turns
 
 PREFIX = 4
 
@@ -44,14 +44,14 @@ def _hand_frames(port: int) -> Iterator[Round]:
 def _lens_records(port: int) -> Iterator[Round]:
     with clients.lens(port) as conn:
         recv_exactly = conn.recv_exactly
-        yield rounds(conn.sendall, lambda: [recv_exactly(RECORD) for _ in range(BATCH)], RECORDS)
+        yield rounds(conn.sendall, lambda: [recv_exactly(RECORD) for _ in turns()], RECORDS)
 
 
 @contextmanager
 def _file_records(port: int) -> Iterator[Round]:
     with clients.plain(port) as sock, sock.makefile("rb") as file:
         read = file.read
-        yield rounds(sock.sendall, lambda: [read(RECORD) for _ in range(BATCH)], RECORDS)
+        yield rounds(sock.sendall, lambda: [read(RECORD) for _ in turns()], RECORDS)
 
 
 CASES = [

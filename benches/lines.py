@@ -12,7 +12,7 @@ from itertools import islice
 import clients
 from content import BATCH, LINES
 from harness import Case, Comparison, Open, Round, Spent, Stopwatch, Where, check
-from messages import calls, rounds
+from messages import calls, rounds, turns
 from peers import REQUEST
 
 # --- by iteration
@@ -44,7 +44,7 @@ def _lens_recv_line(port: int) -> Iterator[Round]:
 def _lens_recv_until(port: int) -> Iterator[Round]:
     with clients.lens(port) as conn:
         recv_until = conn.recv_until
-        yield rounds(conn.sendall, lambda: [recv_until(b"\n") for _ in range(BATCH)], LINES)
+        yield rounds(conn.sendall, lambda: [recv_until(b"\n") for _ in turns()], LINES)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _stream_readline(port: int, new_loop: Callable[[], asyncio.AbstractEventLoop
             watch = Stopwatch()
             for _ in range(blocks):
                 for start in range(0, len(LINES), BATCH):
-                    got = [await reader.readline() for _ in range(BATCH)]
+                    got = [await reader.readline() for _ in turns()]
                     watch.pause()
                     check(got, LINES[start : start + BATCH], "asyncio")
                     watch.resume()

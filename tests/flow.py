@@ -1,4 +1,5 @@
-"""Connections with buffers small enough to fill, streams whose every byte tells its position, and the moment when both ends agree."""
+"""Connections with buffers small enough to fill, streams whose every byte tells its position, and the moment when
+both ends agree."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def ends(
 
 
 def arrived(conn: sl.Connection) -> int:
-    """How many bytes the kernel has received for it, by TCP_INFO; to be asked before the peer's FIN, which it counts as one."""
+    """How many bytes the kernel has received for it, by TCP_INFO; to be asked before the peer's FIN, which it counts
+    as one."""
     received = conn.info().to_dict()["bytes_received"]
     assert isinstance(received, int)
     return received

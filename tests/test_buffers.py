@@ -1,5 +1,5 @@
-"""The promise: whatever exposes contiguous bytes can be sent and put back, and received into if it is writable. What cannot
-is refused in words, and then nothing is sent or taken."""
+"""The promise: whatever exposes contiguous bytes can be sent and put back, and received into if it is writable. What
+cannot is refused in words, and then nothing is sent or taken."""
 
 from __future__ import annotations
 

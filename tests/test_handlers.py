@@ -1,4 +1,5 @@
-"""The promise: a signal handler may raise, and may close what it interrupts. No byte is lost, and what waited says why it ended."""
+"""The promise: a signal handler may raise, and may close what it interrupts. No byte is lost, and what waited says
+why it ended."""
 
 from __future__ import annotations
 

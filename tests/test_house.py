@@ -41,7 +41,7 @@ def test_unsafe_only_in_the_named_files() -> None:
         "src/bind/site.rs",
         "src/core/connection/assembly.rs",
         "src/core/sys/apple.rs",
-        "src/core/sys/peek.rs",
+        "src/core/sys/recv.rs",
         "src/core/sys/unix.rs",
         "src/core/sys/windows.rs",
     ]

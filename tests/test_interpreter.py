@@ -1,77 +1,73 @@
-"""The promise: while the kernel makes a call sleep, other threads of the program run, Ctrl-C works, and a deadline holds, whatever else was done to
-the descriptor."""
+"""The promise: while the kernel makes a call sleep, other threads of the program run, and a deadline holds, whatever
+was done to the descriptor elsewhere."""
 
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 
 import pytest
 import socklens as sl
-from flow import SMALL, ends, stuff
-from helpers import eventually, in_thread
+from flow import SMALL, stuff
+from helpers import in_thread
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors and lingering of Unix")
 
 
-class Counter:
-    """A thread that counts as long as it is let run."""
+class Other:
+    """A thread that wants to run all the time, and knows the longest time that it was kept from it, in seconds."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.longest = 0.0
+        self.began = threading.Event()
         self.stop = threading.Event()
 
     def run(self) -> None:
+        last = time.monotonic()
         while not self.stop.is_set():
-            self.count += 1
-
-    def during(self, call: Callable[[], object]) -> int:
-        before = self.count
-        call()
-        return self.count - before
+            now = time.monotonic()
+            self.longest = max(self.longest, now - last)
+            last = now
+            self.began.set()
 
 
 @pytest.fixture
-def others() -> Iterator[Counter]:
-    counter = Counter()
-    counting = in_thread(counter.run)
-    eventually(lambda: counter.count)
-    yield counter
-    counter.stop.set()
-    counting.result(10)
+def other() -> Iterator[Other]:
+    other = Other()
+    running = in_thread(other.run)
+    assert other.began.wait(20)
+    yield other
+    other.stop.set()
+    running.result(20)
 
 
 def lingering() -> tuple[sl.Connection, sl.Connection]:
-    """A connection whose close sleeps in the kernel for a second: its peer does not read."""
+    """A connection whose close sleeps in the kernel for three seconds: its peer does not read."""
     client, server = sl.pair(recv_buffer=SMALL, send_buffer=SMALL)
     stuff(client, server)
-    client.linger = 1
+    client.linger = 3
     return client, server
 
 
-def test_others_run_while_a_close_lingers(others: Counter) -> None:
+def test_others_run_while_a_close_lingers(other: Other) -> None:
     client, server = lingering()
     with server:
-        assert others.during(client.close) > 1000
+        client.close()
+    assert other.longest < 2
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_others_run_while_a_dropped_connection_lingers(others: Counter) -> None:
+def test_others_run_while_a_dropped_connection_lingers(other: Other) -> None:
     client, server = lingering()
-    held = [client]
-    del client
-
-    def drop() -> None:
-        held.clear()
-        gc.collect()
-
     with server:
-        assert others.during(drop) > 1000
+        del client
+        gc.collect()
+    assert other.longest < 2
 
 
 SCRIPT = """
@@ -87,7 +83,7 @@ SCRIPT = """
                 server.send(bytes(1 << 16), timeout=0)
         except BlockingIOError:
             pass
-    # As a child process does that has inherited the descriptor: the flag is the open file's, not the descriptor's (fcntl(2)).
+    # A child process can do that to its inherited copy, to_socket() in it does: the flag is the open file's (fcntl(2)).
     os.set_blocking({waiting}.fileno(), True)
     try:
         {call}
@@ -115,21 +111,3 @@ def test_a_deadline_holds_although_the_descriptor_was_made_blocking(name: str) -
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert (done.stdout, done.stderr) == ("timed out\n", "")
-
-
-def test_a_childs_copy_made_blocking_does_not_stop_the_parent() -> None:
-    """`to_socket` in a forked child gives a socket that blocks, and with it the parent's."""
-    with ends() as (client, server):
-        code = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).setblocking(True)"
-        number = server.fileno()
-        os.set_inheritable(number, True)
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, str(number)], pass_fds=[number], check=True, timeout=30
-        )
-        # Should it hang, the end of the other side ends it.
-        timer = threading.Timer(5, client.close)
-        timer.start()
-        with pytest.raises(TimeoutError):
-            server.recv(timeout=0.2)
-        timer.cancel()
-        timer.join()

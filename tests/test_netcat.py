@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from helpers import eventually, need
 from program import DEADLINE, SOCKLENS, Program
+from terminal import COLUMNS, Terminal, needs_terminal
 
 EVERY_BYTE = bytes(range(256)) * 400
 
@@ -45,7 +46,7 @@ def test_two_of_ours_talk_and_tell_both_ends_addresses() -> None:
             a.wait_for("hello A\n", stdout=True)
             a.feed(b"hello B\n")
             b.wait_for("hello B\n", stdout=True)
-            b.wait_for(r"(?m)sent 8 B: ESTABLISHED  in \d+( of [\d,]+)?  out \d+( of [\d,]+)?  sent 8  received \d+$")
+            b.wait_for(r"(?m)sent 8 B: ESTABLISHED  in \d+( of [\d,]+)?  out \d+( of [\d,]+)?  sent 8  taken \d+$")
             b.wait_for(r"received 8 B: ESTABLISHED")
             b.end_input()
             a.wait_for(rf"{mine} finished \(FIN\)")
@@ -127,8 +128,26 @@ def test_a_reset_is_told_and_is_a_failure(server: socket.socket) -> None:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.close()
         assert b.ended() == 1
-    assert re.search(r"(?m)^socklens: .*reset", b.err.decode())
-    assert "Traceback" not in b.err.decode()
+    told = b.err.decode()
+    assert re.search(r"(?m)^socklens: .*reset", told)
+    assert told.index("socklens: ") < told.index("connection closed")  # the reason first
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("words", [["127.0.0.1:{}"], ["127.0.0.1", "{}"], ["localhost", "{}"], ["{}"], [":{}"]])
+def test_an_endpoint_to_connect_to_is_typed_as_one_word_or_two(server: socket.socket, words: list[str]) -> None:
+    port = server.getsockname()[1]
+    with Program(*SOCKLENS, "connect", *(word.format(port) for word in words)) as b, server.accept()[0] as peer:
+        b.wait_for(rf"connected: local \S+, peer 127\.0\.0\.1:{port}\b")
+        b.end_input()
+        peer.shutdown(socket.SHUT_WR)
+        assert b.ended() == 0
+
+
+@pytest.mark.parametrize("words", [["127.0.0.1:0"], ["127.0.0.1", "0"], ["127.0.0.1"], ["0"], [":0"]])
+def test_an_endpoint_to_listen_on_is_on_this_machine_unless_another_is_typed(words: list[str]) -> None:
+    with Program(*SOCKLENS, "listen", *words) as a:
+        assert listening(a).startswith("127.0.0.1:")
 
 
 def test_a_client_that_resets_does_not_stop_the_others() -> None:
@@ -152,7 +171,12 @@ def test_a_client_that_resets_does_not_stop_the_others() -> None:
         (["listen", "{taken}"], 1, "in use"),
         (["connect", "127.0.0.1:http"], 1, "port"),
         (["connect", "127.0.0.1:65536"], 1, "65536"),
-        (["connect", "127.0.0.1"], 1, "port"),
+        (["connect", "127.0.0.1"], 1, ": socklens connect 127.0.0.1:6666"),
+        (["connect", "::1"], 1, ": socklens connect [::1]:6666"),
+        (["connect", "127.0.0.1", "http"], 1, "socklens connect 127.0.0.1:6666"),
+        (["listen", ":http"], 1, "socklens listen 127.0.0.1:6666"),
+        (["listen", "65536"], 1, "65536"),
+        (["connect", "a", "b", "c"], 2, "c"),
         (["listen", "no such host:0"], 1, "no such host"),
         (["connect"], 2, "HOST:PORT"),
         (["dance"], 2, "dance"),
@@ -230,6 +254,49 @@ def test_someone_at_a_keyboard_is_told_when_nobody_hears() -> None:
     finally:
         os.close(mine)
         os.close(theirs)
+
+
+@needs_terminal
+def test_a_message_without_a_newline_is_marked_on_a_terminal(server: socket.socket) -> None:
+    with Terminal(*SOCKLENS, "connect", at(server), NO_COLOR="1") as b, server.accept()[0] as peer:
+        peer.sendall(b"with\n")
+        b.wait_for(r"received 5 B")
+        peer.sendall(b"without")
+        b.wait_for(r"received 7 B")
+        peer.sendall(b"\\(no newline)\n")  # which a peer cannot fake
+        b.wait_for(r"received 14 B")
+        peer.shutdown(socket.SHUT_WR)
+        assert b.ended() == 0
+    rows = re.sub(r".*\r(\x1b\[K)?", "", b.shown).splitlines()
+    assert [row for row in rows if not row.startswith("·")] == ["with", r"without\(no newline)", r"\\(no newline)"]
+
+
+@needs_terminal
+def test_what_is_being_typed_stays_when_a_message_arrives(server: socket.socket) -> None:
+    with Terminal(*SOCKLENS, "connect", at(server)) as b, server.accept()[0] as peer:
+        b.wait_for(r"ESTABLISHED.*\n")
+        b.types("half a li")
+        peer.sendall(b"interrupted\n")
+        # So many spaces reach the next line from anywhere but the start of this one.
+        b.wait_for(rf"half a li {{{COLUMNS}}}\r\x1b\[Kinterrupted\n")
+        b.wait_for(r"received 12 B")
+        b.types("ne\n")
+        assert peer.recv(100) == b"half a line\n"
+        peer.shutdown(socket.SHUT_WR)
+        assert b.ended() == 0
+
+
+@needs_terminal
+def test_a_reset_is_explained_before_the_end_on_a_terminal(server: socket.socket) -> None:
+    with Terminal(*SOCKLENS, "connect", at(server)) as b:
+        peer = server.accept()[0]
+        b.wait_for("connected")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        assert b.ended() == 1
+    shown = re.sub(r".*\r(\x1b\[K)?", "", b.shown)
+    assert re.search(r"(?s)\nsocklens: .*reset.*\n.*connection closed", shown)
+    assert max(map(len, shown.splitlines())) <= COLUMNS + len("\x1b[2m\x1b[0m")
 
 
 def test_nc_connects_to_us() -> None:

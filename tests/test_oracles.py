@@ -1,4 +1,5 @@
-"""The promise: what socklens reports is what the kernel tells everybody: `ss`, /proc/net/tcp, TCP_INFO asked by Python's own socket."""
+"""The promise: what socklens reports is what the kernel tells everybody: `ss`, /proc/net/tcp, TCP_INFO asked by
+Python's own socket."""
 
 from __future__ import annotations
 
@@ -226,7 +227,8 @@ def test_unsent_is_what_ss_says() -> None:
 
 
 def test_a_fin_is_no_byte_of_a_queue(host: str) -> None:
-    """The kernel counts queues in sequence numbers, of which a FIN takes one; ss shows it, a buffer has no such byte."""
+    """The kernel counts queues in sequence numbers, of which a FIN takes one; ss shows it, a buffer has no such
+    byte."""
     with ends(host, recv_buffer=SMALL, send_buffer=SMALL) as (client, server):
         sent = stuff(client, server)
         outstanding = len(client.output_buffer)
@@ -316,8 +318,8 @@ def test_tcp_info_is_what_ss_prints(host: str) -> None:
 # struct tcp_info of linux/tcp.h, in its own order; the two bytes of bit fields are checked with ss.
 LAYOUT = "=8B24I4Q6I4Q2I2Q6I2HI"
 NAMES = """state ca_state retransmits probes backoff options _ _
-    rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv pmtu
-    rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans
+    rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv
+    last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans
     pacing_rate max_pacing_rate bytes_acked bytes_received
     segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out
     delivery_rate busy_time rwnd_limited sndbuf_limited

@@ -1,5 +1,6 @@
-"""The promise: however a stream is cut on its way, it gives the same frames; and no byte is lost, doubled or moved, whatever is called and
-whatever fails: sent == read + in Rust memory + in the kernel's queue + outstanding beyond them."""
+"""The promise: however a stream is cut on its way, it gives the same frames; and no byte is lost, doubled or moved,
+whatever is called and whatever fails: sent == read + in Rust memory + in the kernel's queue + outstanding beyond
+them."""
 
 from __future__ import annotations
 
@@ -148,7 +149,8 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 class Ledger(RuleBasedStateMachine):
-    """One direction with small buffers, one reader, every kind of call. `ahead` is what is still to be read, in order."""
+    """One direction with small buffers, one reader, every kind of call. `ahead` is what is still to be read, in
+    order."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""The promise: RST, FIN and a close by this program are three things, and none is ever shown as another, whoever asks first."""
+"""The promise: RST, FIN and a close by this program are three things, and none is ever shown as another, whoever asks
+first."""
 
 from __future__ import annotations
 
@@ -331,7 +332,8 @@ def test_a_close_by_this_program_is_told_apart(pair: Pair, how: str, name: str) 
 @pytest.mark.skipif(sys.platform == "win32", reason="raises a signal of Unix")
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_reset_that_a_signal_comes_with_is_not_forgotten(by_abort: sl.Connection, size: int) -> None:
-    """The kernel tells the send of the reset, and the handler's exception may come out instead: the next read must know."""
+    """The kernel tells the send of the reset, and the handler's exception may come out instead: the next read must
+    know."""
     with pending_signal() as timeout, suppress(CameInBetweenError), suppress(ConnectionResetError):
         by_abort.sendall(bytes(size), timeout=timeout)
     with pytest.raises(ConnectionResetError):

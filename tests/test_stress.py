@@ -1,5 +1,5 @@
-"""The promise: under load, with timeouts, interrupts, closes and aborts at any moment, every byte arrives once and in its place,
-and nothing is left over: no descriptor, no thread."""
+"""The promise: under load, with timeouts, interrupts, closes and aborts at any moment, every byte arrives once and in
+its place, and nothing is left over: no descriptor, no thread."""
 
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ def read_and_write_under_interrupts(conn: sl.Connection, chance: random.Random, 
 
 
 def cut_off(chance: random.Random, over: threading.Event) -> int:
-    """Connections that end in the middle, by either side: what came is right as far as it goes, and the end is told as what it was."""
+    """Connections that end in the middle, by either side: what came is right as far as it goes, and the end is told
+    as what it was."""
     count = 0
     while not over.is_set():
         client, server = sl.pair()
@@ -312,7 +313,8 @@ def test_whoever_closes_finds_the_port_free_afterwards() -> None:
 
 @pytest.mark.usefixtures("no_leaks")
 def test_a_hand_over_at_any_moment_loses_nothing() -> None:
-    """Bytes come, a reader waits, and the socket is given away, all at once: either it is refused, or the new owner sees every byte."""
+    """Bytes come, a reader waits, and the socket is given away, all at once: either it is refused, or the new owner
+    sees every byte."""
     for _ in range(1000):
         client, server = sl.pair()
         together = threading.Barrier(2)

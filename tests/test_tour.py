@@ -15,6 +15,7 @@ from program import SOCKLENS
 from socklens import Address
 from socklens.display.escape import cells
 from socklens.display.screen import Screen
+from terminal import Terminal, needs_terminal
 
 LINUX = sys.platform.startswith("linux")
 HOST = "127.0.0.101" if LINUX else "127.0.0.1"
@@ -22,7 +23,11 @@ HOST = "127.0.0.101" if LINUX else "127.0.0.1"
 
 def tour(**env: str) -> str:
     done = subprocess.run(
-        [*SOCKLENS, "tour"], capture_output=True, timeout=60, env={**os.environ, "PYTHONUTF8": "0", **env}
+        [*SOCKLENS, "tour"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        env={**os.environ, "PYTHONUTF8": "0", "COLUMNS": "80", **env},
     )
     assert done.stderr == b""
     assert done.returncode == 0
@@ -68,7 +73,9 @@ def test_the_seven_steps() -> None:
         r"closed",
         r"closed",
         r"ConnectionRefusedError",
+        r"local port \d+ · 1 socket, 1 closed",
         r"make notebook",
+        r"socklens tour --step shows one step at a time",
     )
     if LINUX:
         shows(drawn, r"7\. Closing", r"CLOSE_WAIT.*FIN_WAIT_2", r"a_for_b .* closed .* b .* closed · TIME_WAIT")
@@ -116,6 +123,46 @@ def test_a_platform_without_the_lectures_addresses_gets_127_0_0_1(monkeypatch: p
     drawn = " ".join(written.getvalue().split())
     shows(drawn, r"listen\(\"192\.0\.2\.1\", 6666\)", r"Note: this machine has no address 192\.0\.2\.1", r"LISTEN")
     shows(drawn, r"sl\.connect\(\"127\.0\.0\.1\", \d+, source=\(\"127\.0\.0\.1\", \d+\)\)", r"make notebook")
+
+
+def test_a_pipe_is_never_asked_to_press_enter() -> None:
+    done = subprocess.run([*SOCKLENS, "tour", "--step"], capture_output=True, text=True, timeout=60, input="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Enter" not in done.stdout
+    assert "make notebook" in done.stdout
+
+
+@needs_terminal
+def test_a_terminal_shows_the_tour_at_once_or_step_by_step() -> None:
+    with Terminal(*SOCKLENS, "tour") as at_once:
+        assert at_once.ended() == 0
+    assert "Enter" not in at_once.shown
+    with Terminal(*SOCKLENS, "tour", "--step") as stepped:
+        pauses = 0
+        seen = 0
+        while pause := stepped.wait_for("(Enter .*, q to stop)|make notebook", seen):
+            seen = pause.end()
+            if not pause[1]:
+                break
+            pauses += 1
+            assert "make notebook" not in stepped.shown
+            stepped.types("\n")
+        assert stepped.ended() == 0
+    assert pauses == 9  # six between the steps, three in long ones
+    fits = re.split(r"Enter .*", stepped.shown)
+    assert max(part.count("\n") for part in fits) <= 24
+
+
+@needs_terminal
+@pytest.mark.parametrize(("key", "status"), [(b"q\n", 0), (b"\x04", 0), (b"", 130)], ids=["q", "Ctrl-D", "Ctrl-C"])
+def test_a_stepped_tour_can_be_left(key: bytes, status: int) -> None:
+    with Terminal(*SOCKLENS, "tour", "--step") as stepped:
+        stepped.wait_for("q to stop")
+        stepped.press(key) if key else stepped.interrupt()
+        assert stepped.ended() == status
+    assert "2. B connects" not in stepped.shown
+    assert "Traceback" not in stepped.shown
+    assert stepped.shown.endswith("\n")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -3,7 +3,7 @@
 
 from socket import socket
 from types import EllipsisType, TracebackType
-from typing import Any, ClassVar, Final, Literal, Self, SupportsIndex, TypeAlias, final
+from typing import Any, ClassVar, Final, Literal, Never, Self, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -264,6 +264,8 @@ class Lines:
 
 @final
 class Connection:
+    # Made by connect() and accept(); the constructor only says so.
+    def __new__(cls, *_args: Never, **_keywords: Never) -> Self: ...
     @classmethod
     def from_socket(cls, sock: socket) -> Self: ...
     # who
@@ -334,6 +336,8 @@ class Connection:
 
 @final
 class Listener:
+    # Made by listen(); the constructor only says so.
+    def __new__(cls, *_args: Never, **_keywords: Never) -> Self: ...
     @classmethod
     def from_socket(cls, sock: socket) -> Self: ...
     @property

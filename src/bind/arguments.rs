@@ -113,7 +113,7 @@ pub(super) fn endpoint(host: &Bound<'_, PyAny>, port: Option<&Bound<'_, PyAny>>)
         return from_tuple(pair);
     }
     if host.is_instance_of::<PyInt>() && apart.is_none() {
-        return Err(PyTypeError::new_err(format!("the host comes first, as text, before the port {host}: (\"127.0.0.1\", {host})")));
+        return Err(PyTypeError::new_err(format!("the host comes first, as text: \"127.0.0.1\", port={host}")));
     }
     let hint = if host.hasattr("local_addr")? { "; to reach a listener, give its .local_addr" } else { "" };
     Err(PyTypeError::new_err(format!("an address is \"host:port\", (host, port) or a host and a port, not {}{hint}", kind(host)?)))

@@ -2,13 +2,13 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::arguments::{Count, TimeoutArg, python_address, timeout};
 use super::errors::plainly;
 use super::handover;
 use super::info::{TcpInfo, TcpState};
-use super::options::{NUMBER, linger_time, option_size, option_value, switch, with_option};
+use super::options::{NUMBER, Number, linger_time, option_size, option_value, switch, with_option};
 use super::patience::{releasing, waiting};
 use super::site::{Site, warn_unclosed};
 use super::view::{InputBuffer, OutputBuffer, Totals};
@@ -37,12 +37,20 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if !self.core.is_closed() {
             warn_unclosed(&self.core.to_string(), &self.site);
+            // With a linger time the kernel's close sleeps; the core's own drop, which comes next, would do so with the interpreter held.
+            let _or_by_its_own_drop = Python::try_attach(|py| releasing(py, |patience| self.core.close(patience)));
         }
     }
 }
 
 #[pymethods]
 impl Connection {
+    #[new]
+    #[pyo3(signature = (*_args, **_keywords))]
+    fn new_by_name(_args: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Err(PyTypeError::new_err("a Connection is made by socklens.connect(host, port), or by a listener's accept()"))
+    }
+
     /// Takes over a connected `socket.socket`, which is detached: from now on the connection is used and closed here.
     ///
     /// Raises:
@@ -201,15 +209,15 @@ impl Connection {
 
     /// Any option by its number (getsockopt(2)): an int, or `buflen` bytes. The names are in Python's `socket` module.
     #[pyo3(signature = (level, option, buflen=Count(0)), text_signature = "($self, level, option, buflen=0)")]
-    fn getsockopt<'py>(&self, py: Python<'py>, level: i32, option: i32, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
+    fn getsockopt<'py>(&self, py: Python<'py>, level: Number, option: Number, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
         let size = option_size(buflen)?;
-        let bytes = self.core.getsockopt(level, option, if size == 0 { NUMBER } else { size }).map_err(plainly(py))?;
+        let bytes = self.core.getsockopt(level.0, option.0, if size == 0 { NUMBER } else { size }).map_err(plainly(py))?;
         option_value(py, &bytes, size)
     }
 
     /// Sets any option by its number (setsockopt(2)): an int, or bytes.
-    fn setsockopt(&self, py: Python<'_>, level: i32, option: i32, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_option(value, |bytes| self.core.setsockopt(level, option, bytes).map_err(plainly(py)))
+    fn setsockopt(&self, py: Python<'_>, level: Number, option: Number, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        with_option(value, |bytes| self.core.setsockopt(level.0, option.0, bytes).map_err(plainly(py)))
     }
 
     /// The descriptor's number, for select and selectors; -1 once closed. It is readable for what the kernel holds: bytes in Rust memory do not

@@ -4,14 +4,14 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PyType, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::arguments::{Count, TimeoutArg, named_tuple, python_address, timeout};
 use super::connection::Connection;
 use super::errors::{ClosedError, plainly};
 use super::handover;
 use super::info::TcpState;
-use super::options::{NUMBER, option_size, option_value, switch, with_option};
+use super::options::{NUMBER, Number, option_size, option_value, switch, with_option};
 use super::patience::{releasing, waiting};
 use super::site::{Site, warn_unclosed};
 use crate::core;
@@ -84,6 +84,12 @@ impl Drop for Listener {
 
 #[pymethods]
 impl Listener {
+    #[new]
+    #[pyo3(signature = (*_args, **_keywords))]
+    fn new_by_name(_args: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Err(PyTypeError::new_err("a Listener is made by socklens.listen(host, port)"))
+    }
+
     /// Takes over a listening `socket.socket`, which is detached: from now on it is used and closed here.
     ///
     /// Raises:
@@ -222,23 +228,21 @@ impl Listener {
     /// Whether it serves IPv4 clients on an IPv6 socket too (ipv6(7), IPV6_V6ONLY off).
     #[getter]
     fn dual_stack(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.core.local_addr().is_ipv4() {
-            return Ok(false);
-        }
-        self.core.with_socket("dual_stack", |socket| socket.only_v6()).map(|only| !only).map_err(plainly(py))
+        let v6 = self.core.local_addr().is_ipv6();
+        self.core.with_socket("dual_stack", |socket| Ok(v6 && !socket.only_v6()?)).map_err(plainly(py))
     }
 
     /// Any option by its number (getsockopt(2)): an int, or `buflen` bytes. The names are in Python's `socket` module.
     #[pyo3(signature = (level, option, buflen=Count(0)), text_signature = "($self, level, option, buflen=0)")]
-    fn getsockopt<'py>(&self, py: Python<'py>, level: i32, option: i32, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
+    fn getsockopt<'py>(&self, py: Python<'py>, level: Number, option: Number, buflen: Count) -> PyResult<Bound<'py, PyAny>> {
         let size = option_size(buflen)?;
-        let bytes = self.core.getsockopt(level, option, if size == 0 { NUMBER } else { size }).map_err(plainly(py))?;
+        let bytes = self.core.getsockopt(level.0, option.0, if size == 0 { NUMBER } else { size }).map_err(plainly(py))?;
         option_value(py, &bytes, size)
     }
 
     /// Sets any option by its number (setsockopt(2)): an int, or bytes.
-    fn setsockopt(&self, py: Python<'_>, level: i32, option: i32, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_option(value, |bytes| self.core.setsockopt(level, option, bytes).map_err(plainly(py)))
+    fn setsockopt(&self, py: Python<'_>, level: Number, option: Number, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        with_option(value, |bytes| self.core.setsockopt(level.0, option.0, bytes).map_err(plainly(py)))
     }
 
     /// The descriptor's number, for select and selectors; -1 once closed.

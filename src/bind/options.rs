@@ -12,6 +12,23 @@ use super::bytes::reading;
 /// The size of an option that is a number, in bytes: a C int.
 pub(super) const NUMBER: usize = 4;
 
+/// The number of an option, or of its level.
+#[derive(Clone, Copy)]
+pub(super) struct Number(pub(super) i32);
+
+impl<'py> FromPyObject<'_, 'py> for Number {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let text = |given: String| format!("options and their levels are numbers of 32 bits, such as socket.SOL_SOCKET, not {given}");
+        match value.extract::<i32>() {
+            Ok(number) => Ok(Self(number)),
+            Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => Err(PyOverflowError::new_err(text(kind(&value)?))),
+            Err(_) => Err(PyTypeError::new_err(text(kind(&value)?))),
+        }
+    }
+}
+
 /// What getsockopt answers: a number, or the bytes where their count was given.
 pub(super) fn option_value<'py>(py: Python<'py>, bytes: &[u8], buflen: usize) -> PyResult<Bound<'py, PyAny>> {
     if buflen > 0 {

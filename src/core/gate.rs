@@ -82,7 +82,8 @@ impl Gate {
         self.inner.lock().socket.is_some()
     }
 
-    /// Sleeps until the socket is ready for `interest`, or `attempt` succeeds during a spin (it is not called otherwise).
+    /// Sleeps until the socket is ready for `interest`, or `attempt` succeeds during a spin (it is not called otherwise), or somebody nudges: the
+    /// caller tries again in any case.
     ///
     /// # Errors
     /// The [`Stop`] that ended the wait.
@@ -118,7 +119,8 @@ impl Gate {
                 waker.drain();
             }
             self.check(wait)?;
-            if polled.ready {
+            // Woken and still open: something else has changed that the caller may have waited for.
+            if polled.ready || polled.woken {
                 return Ok(());
             }
             if wait.deadline.remaining().is_some_and(|left| left.is_zero()) {
@@ -142,6 +144,14 @@ impl Gate {
         drop(inner);
         checked?;
         if open { Ok(()) } else { Err(Stop::Closed) }
+    }
+
+    /// Wakes all who sleep here, so that they look again.
+    pub(crate) fn nudge(&self) {
+        // Of a fork's two processes only the one that made the wakers may pull them.
+        if self.generation == sys::generation() {
+            self.inner.lock().waiting.iter().for_each(|waker| waker.wake());
+        }
     }
 
     fn register(&self, waker: &Arc<Waker>) -> Result<(), Stop> {

@@ -147,6 +147,7 @@ impl Listener {
         let doing = "accept";
         let inside = self.gate.enter().ok_or_else(|| self.closed(doing))?;
         loop {
+            sys::ensure_nonblocking(&inside).map_err(|error| self.failed(doing, &error))?;
             match sys::accept(&inside) {
                 Ok((socket, peer)) => {
                     if let Some(connection) = self.welcome(socket, peer) {

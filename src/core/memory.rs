@@ -2,7 +2,7 @@
 //! but the one read that fills them.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::mem::MaybeUninit;
 
 /// The first read of a connection asks for this much; each read that fills its chunk doubles the next, up to [`LARGEST_CHUNK`].
@@ -91,15 +91,15 @@ impl Memory {
         self.bytes[self.start..self.start + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// One read of `source` behind what it holds; `missing` is how many bytes the reader still lacks, if that is known.
+    /// One `read` behind what it holds; `missing` is how many bytes the reader still lacks, if that is known.
     ///
     /// # Errors
     /// Those of the read; nothing is changed then.
-    pub fn fill(&mut self, mut source: impl Read, missing: usize) -> io::Result<usize> {
+    pub fn fill(&mut self, missing: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
         let wanted = self.chunk.max(FIRST_CHUNK).max(missing.min(LARGEST_CHUNK));
         self.make_room(wanted);
         let room = self.end..self.end + wanted;
-        let count = source.read(&mut self.bytes[room])?;
+        let count = read(&mut self.bytes[room])?;
         self.end += count;
         if count == wanted {
             self.chunk = (wanted * 2).min(LARGEST_CHUNK);
@@ -156,11 +156,12 @@ impl Tail {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Read;
 
     fn filled(bytes: &[u8]) -> Memory {
         let mut memory = Memory::default();
         let mut source = bytes;
-        while memory.fill(&mut source, 0).unwrap() > 0 {}
+        while memory.fill(0, |room| source.read(room)).unwrap() > 0 {}
         memory
     }
 
@@ -203,7 +204,7 @@ mod tests {
                 match step {
                     Step::Fill(bytes) => {
                         let mut source = &bytes[..];
-                        while memory.fill(&mut source, 0).unwrap() > 0 {}
+                        while memory.fill(0, |room| source.read(room)).unwrap() > 0 {}
                         model.extend(&bytes);
                     }
                     Step::Consume(count) => {

@@ -61,7 +61,8 @@ class Console:
 
     def _piece(self, piece: bytes, who: str, prefix: bool) -> None:
         if prefix and (self._line_start or who != self._last_who):
-            self._raw(b"" if self._line_start else b"\n")
+            if not self._line_start:
+                self._raw(f"{self._out.dim(_NO_NEWLINE) if self._out.is_tty else ''}\n".encode())
             self._raw(f"{who}| ".encode())
         self._last_who = who
         self._line_start = piece.endswith(b"\n")

@@ -30,6 +30,11 @@ pub(super) struct Writing {
 }
 
 impl Reading {
+    /// How many bytes lie in Rust: in memory, and in what a large read has gathered.
+    pub(super) fn held(&self) -> usize {
+        self.memory.len() + self.assembly.as_ref().map_or(0, |assembly| assembly.filled().len())
+    }
+
     /// Whether somebody waits in this direction.
     #[inline]
     pub(super) fn is_taken(&self) -> bool {

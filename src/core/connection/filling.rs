@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use socket2::Socket;
 
 use super::direction::Reading;
-use crate::core::sys::recv_queue;
+use crate::core::sys;
 
 /// From here on the kernel's copy takes longer (6 µs) than letting go of the interpreter and taking it again.
 const LARGE: usize = 64 << 10;
@@ -30,7 +30,7 @@ pub(super) struct Ahead {
 
 impl Fill for Ahead {
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
-        let count = state.memory.fill(socket, self.missing)?;
+        let count = state.memory.fill(self.missing, |room| sys::read(socket, room))?;
         state.received += count as u64;
         Ok(count)
     }
@@ -51,7 +51,7 @@ impl<'m> Direct<'m> {
 impl Fill for Direct<'_> {
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
         let held = state.memory.take_into(self.target);
-        let count = after(held, &mut self.target[held..], socket, Socket::recv)?;
+        let count = after(held, &mut self.target[held..], socket, sys::recv)?;
         state.received += count as u64;
         self.got = Some(held + count);
         Ok(held + count)
@@ -70,7 +70,7 @@ fn after(
     socket: &Socket,
     read: impl FnOnce(&Socket, &mut [MaybeUninit<u8>]) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    if rest.is_empty() || (held > 0 && recv_queue(socket)?.unwrap_or(0) == 0) {
+    if rest.is_empty() || (held > 0 && sys::recv_queue(socket)?.unwrap_or(0) == 0) {
         return Ok(0);
     }
     read(socket, rest)
@@ -86,7 +86,13 @@ impl Fill for InPlace {
             // Rust memory had it all.
             return Ok(0);
         }
-        let count = socket.recv(assembly.rest())?;
+        if !state.memory.is_empty() {
+            // Put back while this read waited.
+            let count = state.memory.take_into(assembly.rest());
+            assembly.advance(count);
+            return Ok(count);
+        }
+        let count = sys::recv(socket, assembly.rest())?;
         assembly.advance(count);
         state.received += count as u64;
         Ok(count)
@@ -112,7 +118,7 @@ impl<'m> Peek<'m> {
 impl Fill for Peek<'_> {
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
         let held = state.memory.copy_to(self.target);
-        let count = after(held, &mut self.target[held..], socket, Socket::peek)?;
+        let count = after(held, &mut self.target[held..], socket, sys::peek_into)?;
         self.got = Some(held + count);
         Ok(held + count)
     }

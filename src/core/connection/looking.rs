@@ -19,7 +19,7 @@ impl Connection {
             let state = self.input.lock();
             let assembled = state.assembly.as_ref().map_or(&[][..], |assembly| assembly.filled());
             let held = state.memory.as_slice();
-            let rust = assembled.len() + held.len();
+            let rust = state.held();
             let kernel = sys::recv_queue(socket)?;
             let mut content: Vec<u8> = assembled.iter().chain(held).take(CONTENT_LIMIT).copied().collect();
             // Only where there are bytes: on an empty queue a peek would take the socket's pending error away.
@@ -37,7 +37,7 @@ impl Connection {
     /// [`Error::Closed`], or the kernel's.
     pub fn input_length(&self) -> Result<usize> {
         self.with_socket("recv", |socket| {
-            let held = self.input.lock().memory.len();
+            let held = self.input.lock().held();
             Ok(held + sys::recv_queue(socket)?.unwrap_or(0))
         })
     }

@@ -162,13 +162,19 @@ impl Connection {
         if !self.connecting.load(Relaxed) {
             return self.unbroken(doing);
         }
-        match self.gate.wait(&inside, Interest::Write, wait, None, &mut || false) {
-            // A timeout of zero is a question: has it been made?
-            Err(Stop::WouldBlock) if inside.peer_addr().is_ok() => {}
-            Ok(()) => {}
-            Err(stop) => return Err(self.stopped(doing, stop, wait)),
-        }
-        let error = inside.take_error().map_err(|error| self.failed(doing, error))?;
+        let error = loop {
+            match self.gate.wait(&inside, Interest::Write, wait, None, &mut || false) {
+                // A timeout of zero is a question: has it been made?
+                Err(Stop::WouldBlock) if inside.peer_addr().is_ok() => {}
+                Ok(()) => {}
+                Err(stop) => return Err(self.stopped(doing, stop, wait)),
+            }
+            let error = inside.take_error().map_err(|error| self.failed(doing, error))?;
+            // A wake-up for another reason finds neither an error nor a peer.
+            if error.is_some() || inside.peer_addr().is_ok() {
+                break error;
+            }
+        };
         self.connecting.store(false, Relaxed);
         match error {
             None => self.unbroken(doing),
@@ -209,7 +215,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Held`] if there are bytes in Rust memory that the new owner could not see.
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
-        let held = self.input.lock().memory.len();
+        let held = self.input.lock().held();
         if held > 0 {
             return Err(Error::Held(format!(
                 "{doing}: {self} holds {held} bytes in Rust memory that the new owner of the socket would never see: recv() them first"

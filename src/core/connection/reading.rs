@@ -151,6 +151,8 @@ impl Connection {
         }
         state.memory.put_back(bytes);
         state.put_back += bytes.len() as u64;
+        drop(state);
+        self.gate.nudge();
         Ok(())
     }
 
@@ -206,7 +208,8 @@ impl Connection {
             }
             let ended = match filled {
                 Ok(count) => count == 0,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+                // Nothing from the kernel; but bytes may have been put back meanwhile.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => false,
                 Err(error) => return Err(Halt::Failed(self.failed(doing, error))),
             };
             if let Some(whole) = take(state, filler, ended)? {

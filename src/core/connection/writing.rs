@@ -91,8 +91,11 @@ impl Connection {
                     self.gate.check(wait)
                 })
                 .map_err(|stop| {
-                    // What the kernel took before the signal came counts all the same.
-                    *sent += handed.as_ref().copied().unwrap_or(0);
+                    // What the kernel took, or told, before the signal came counts all the same.
+                    match &handed {
+                        Ok(count) => *sent += count,
+                        Err(error) => self.remember(error),
+                    }
                     self.stopped(doing, stop, wait)
                 })?;
                 handed

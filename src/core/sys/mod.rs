@@ -14,10 +14,10 @@ mod apple;
 mod linux;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "ios", windows)))]
 mod other;
-mod peek;
 #[cfg(all(unix, not(target_os = "linux")))]
 mod pipe;
 mod poll;
+mod recv;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -29,11 +29,11 @@ pub(crate) use apple::*;
 pub(crate) use linux::*;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "ios", windows)))]
 pub(crate) use other::*;
-pub(crate) use peek::peek;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use pipe::*;
 pub(crate) use poll::Interest;
 pub(crate) use poll::{Polled, Waker, poll};
+pub(crate) use recv::{peek, peek_into, read, recv};
 #[cfg(unix)]
 pub(crate) use unix::*;
 #[cfg(windows)]

@@ -71,12 +71,20 @@ pub(crate) fn ask(socket: &Socket, question: libc::c_ulong) -> io::Result<usize>
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
+/// Flags of recv(2): not to sleep, whatever the open file's own flag says; and to leave the bytes where they are.
+pub(crate) const DONT_WAIT: i32 = libc::MSG_DONTWAIT;
+pub(crate) const PEEK: i32 = libc::MSG_PEEK;
 /// A peer that is gone is EPIPE, not the signal that would end the program (send(2)).
 #[cfg(not(any(target_os = "macos", target_os = "ios")))]
-pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 /// Python ignores SIGPIPE from its start; the socket is told as well (SO_NOSIGPIPE, set by socket2).
 #[cfg(any(target_os = "macos", target_os = "ios"))]
-pub(crate) const SEND_FLAGS: i32 = 0;
+pub(crate) const SEND_FLAGS: i32 = libc::MSG_DONTWAIT;
+
+/// Makes accept(2), which has no flag for that, not sleep: whoever shares the open file may have made it blocking.
+pub(crate) fn ensure_nonblocking(socket: &Socket) -> io::Result<()> {
+    if socket.nonblocking()? { Ok(()) } else { socket.set_nonblocking(true) }
+}
 
 /// Whether an option's number is SO_ERROR's.
 pub(crate) fn is_error_option(level: i32, option: i32) -> bool {

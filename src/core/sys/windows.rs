@@ -14,6 +14,15 @@ use crate::core::state::TcpState;
 
 /// A peer that is gone is an error here, never a signal.
 pub(crate) const SEND_FLAGS: i32 = 0;
+/// There is no flag for not sleeping, and nobody else who could make a socket blocking.
+pub(crate) const DONT_WAIT: i32 = 0;
+/// A look that takes nothing.
+pub(crate) const PEEK: i32 = ws::MSG_PEEK;
+
+/// It is.
+pub(crate) fn ensure_nonblocking(_socket: &Socket) -> io::Result<()> {
+    Ok(())
+}
 
 /// A UDP socket on loopback that is connected to itself: WSAPoll waits for sockets only.
 #[derive(Debug)]
