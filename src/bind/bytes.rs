@@ -112,7 +112,8 @@ fn gaps(doing: &str, object: &Bound<'_, PyAny>, remedy: &str) -> PyErr {
 /// A buffer of an object's, until it is dropped. Asked for by the plainest requests of the protocol, which every exporter answers; PyO3's own type
 /// also wants a shape, which ctypes and arrays without dimensions do not give.
 struct Buffer<'a, 'py> {
-    raw: ffi::Py_buffer,
+    /// Boxed: an exporter may let its fields point into the struct itself.
+    raw: Box<ffi::Py_buffer>,
     /// It has to be given back with the interpreter held.
     _object: &'a Bound<'py, PyAny>,
 }
@@ -126,13 +127,13 @@ enum Refusal {
 
 impl<'a, 'py> Buffer<'a, 'py> {
     fn get(object: &'a Bound<'py, PyAny>, flags: std::ffi::c_int) -> std::result::Result<Self, Refusal> {
-        let mut raw = ffi::Py_buffer::new();
+        let mut raw = Box::new(ffi::Py_buffer::new());
         // SAFETY: `object` is alive, and `raw` is an empty struct for the call to fill in.
         let answer = unsafe {
             if ffi::PyObject_CheckBuffer(object.as_ptr()) == 0 {
                 return Err(Refusal::NoBuffer);
             }
-            ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut raw, flags)
+            ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *raw, flags)
         };
         if answer == 0 {
             return Ok(Self { raw, _object: object });
@@ -150,6 +151,6 @@ impl<'a, 'py> Buffer<'a, 'py> {
 impl Drop for Buffer<'_, '_> {
     fn drop(&mut self) {
         // SAFETY: `raw` was filled in by PyObject_GetBuffer and is released once; `_object` shows that the interpreter is held.
-        unsafe { ffi::PyBuffer_Release(&raw mut self.raw) };
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) };
     }
 }

@@ -9,7 +9,7 @@ use super::errors::plainly;
 use super::handover;
 use super::info::{TcpInfo, TcpState};
 use super::options::{NUMBER, Number, linger_time, option_size, option_value, switch, with_option};
-use super::patience::{releasing, waiting};
+use super::patience::{releasing, unhurried, waiting};
 use super::site::{Site, warn_unclosed};
 use super::view::{InputBuffer, OutputBuffer, Totals};
 use crate::core;
@@ -95,7 +95,7 @@ impl Connection {
     ///     NotImplementedError: this system does not tell.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<TcpState> {
-        let state = self.core.state().map_err(plainly(py))?;
+        let state = unhurried(py, || self.core.state())?;
         state.map(TcpState::from).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
     }
 

@@ -1,8 +1,8 @@
 //! The one place where an error of the core becomes a Python exception. errno survives: `OSError(code, text)` lets Python choose the subclass.
 
 use pyo3::exceptions::{
-    PyBlockingIOError, PyBufferError, PyMemoryError, PyNotImplementedError, PyOSError, PyOverflowError, PyRuntimeError, PyTimeoutError,
-    PyValueError,
+    PyBlockingIOError, PyBufferError, PyException, PyMemoryError, PyNotImplementedError, PyOSError, PyOverflowError, PyRuntimeError,
+    PyTimeoutError, PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -36,7 +36,10 @@ pub(super) fn raise(py: Python<'_>, error: Error, raised: Option<PyErr>) -> PyEr
         Error::Reentered(text) => PyRuntimeError::new_err(text),
         Error::Interrupted => raised.unwrap_or_else(|| PyOSError::new_err("interrupted")),
         Error::Os { code, message } => PyOSError::new_err((code, message)),
-        Error::InUse { code, message, at } => PyOSError::new_err((code, message + &held_by(py, at))),
+        Error::InUse { code, message, at } => match held_by(py, at) {
+            Ok(holder) => PyOSError::new_err((code, message + &holder)),
+            Err(stopped) => stopped,
+        },
         Error::Name { code, message } => gaierror::new_err((code, message)),
         Error::Incomplete { message, partial, expected } => {
             IncompleteReadError::new_err((message, PyBytes::new(py, &partial).unbind(), expected))
@@ -62,15 +65,18 @@ pub(super) fn plainly(py: Python<'_>) -> impl FnOnce(Error) -> PyErr + '_ {
 }
 
 /// Who holds the address, in words; nothing if that cannot be found out.
-fn held_by(py: Python<'_>, at: std::net::SocketAddr) -> String {
+fn held_by(py: Python<'_>, at: std::net::SocketAddr) -> PyResult<String> {
     if at.port() == 0 {
         // Any port would have done: nobody in particular is in the way.
-        return String::new();
+        return Ok(String::new());
     }
     let ask = || -> PyResult<String> {
         let module = py.import("socklens._holders")?;
         module.call_method1("describe", (address::host(&at), at.port()))?.extract()
     };
-    // The address is in use whether or not its holder has a name.
-    ask().unwrap_or_default()
+    match ask() {
+        // The address is in use whether or not its holder has a name.
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(String::new()),
+        answer => answer,
+    }
 }

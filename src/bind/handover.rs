@@ -25,6 +25,11 @@ pub(super) fn take(sock: &Bound<'_, PyAny>, check: impl FnOnce(&Socket) -> Resul
     let (Ok(number), true) = (number(), sock.hasattr("detach")? && sock.hasattr("gettimeout")?) else {
         return Err(PyTypeError::new_err(format!("from_socket takes a socket.socket, not {kind}")));
     };
+    if sock.hasattr("getpeercert")? {
+        return Err(PyTypeError::new_err(format!(
+            "from_socket takes a plain TCP socket, not {kind}: around TLS, what is sent here would go out unencrypted"
+        )));
+    }
     let Ok(raw) = Raw::try_from(number).map_err(drop).and_then(|raw| if number < 0 { Err(()) } else { Ok(raw) }) else {
         return Err(PyValueError::new_err("from_socket: this socket is closed"));
     };
@@ -51,10 +56,15 @@ pub(super) fn give(socket: Socket) -> Raw {
 
 /// Wraps a descriptor in a `socket.socket`, which owns it.
 pub(super) fn as_python<'py>(py: Python<'py>, socket: Socket, timeout: Timeout) -> PyResult<Bound<'py, PyAny>> {
+    let class = py.import("socket")?.getattr("socket")?;
     let keywords = pyo3::types::PyDict::new(py);
-    keywords.set_item("fileno", give(socket))?;
-    let sock = py.import("socket")?.getattr("socket")?.call((), Some(&keywords))?;
-    sock.call_method1("settimeout", (timeout.as_secs(),))?;
+    let raw = give(socket);
+    keywords.set_item("fileno", raw)?;
+    let sock = class.call((), Some(&keywords))?;
+    // Longer than Python's clock counts is for ever.
+    if sock.call_method1("settimeout", (timeout.as_secs(),)).is_err() {
+        sock.call_method1("settimeout", (py.None(),))?;
+    }
     Ok(sock)
 }
 

@@ -12,7 +12,7 @@ use super::errors::{ClosedError, plainly};
 use super::handover;
 use super::info::TcpState;
 use super::options::{NUMBER, Number, option_size, option_value, switch, with_option};
-use super::patience::{releasing, waiting};
+use super::patience::{releasing, unhurried, waiting};
 use super::site::{Site, warn_unclosed};
 use crate::core;
 
@@ -55,21 +55,24 @@ impl Listener {
 
     /// The live ones; forgets the others.
     fn living<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
-        // Taken out, since dropping references may run Python code, and no lock is held while it runs.
-        let known = std::mem::take(&mut self.accepted.lock().known);
-        let mut living = Vec::new();
-        let mut kept = Vec::new();
-        for reference in known {
-            let Some(object) = reference.bind(py).upgrade() else { continue };
-            if object.cast::<Connection>().is_ok_and(|connection| !connection.get().core.is_closed()) {
-                living.push(object);
-                kept.push(reference);
-            }
-        }
+        let open = |reference: &Py<PyWeakrefReference>| {
+            let object = reference.bind(py).upgrade()?;
+            let is_open = object.cast::<Connection>().is_ok_and(|connection| !connection.get().core.is_closed());
+            is_open.then_some(object)
+        };
+        // A copy, since to let go of an object may run Python code, and no lock is held while that runs.
+        let known: Vec<_> = self.accepted.lock().known.iter().map(|reference| reference.clone_ref(py)).collect();
+        let (living, over): (Vec<_>, Vec<_>) =
+            known.into_iter().map(|reference| open(&reference).ok_or(reference)).partition(Result::is_ok);
+        let living: Vec<_> = living.into_iter().flatten().collect();
+        let over: Vec<_> = over.into_iter().filter_map(Result::err).collect();
         let mut roll = self.accepted.lock();
-        kept.append(&mut roll.known);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut roll.known).into_iter().partition(|reference| over.iter().any(|other| other.is(reference)));
         roll.sweep_at = 2 * kept.len() + 16;
         roll.known = kept;
+        drop(roll);
+        drop(gone);
         living
     }
 }
@@ -122,7 +125,7 @@ impl Listener {
     /// TcpState.LISTEN, as the kernel has it. After `close()`: LISTEN if somebody else listens on this very address now, else CLOSED.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<TcpState> {
-        let state = self.core.state().map_err(plainly(py))?;
+        let state = unhurried(py, || self.core.state())?;
         state.map(TcpState::from).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
     }
 

@@ -48,12 +48,17 @@ pub(super) fn releasing<T>(py: Python<'_>, call: impl FnOnce(&mut dyn Patience) 
     call(&mut Releasing { py, raised: None })
 }
 
+/// Calls the core with something that may read a large table of the kernel's, while others run.
+pub(super) fn unhurried<T: Send>(py: Python<'_>, call: impl Fn() -> Result<T> + Send + Sync) -> PyResult<T> {
+    py.detach(&call).map_err(|error| raise(py, error, None))
+}
+
 /// Whether this is the thread in which Python runs signal handlers. After a fork that is the thread that forked.
 fn on_main_thread(py: Python<'_>) -> bool {
     thread_local! {
         static KNOWN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
     }
-    let process = std::process::id();
+    let process = crate::core::generation();
     if let Some((known_in, answer)) = KNOWN.get() {
         if known_in == process {
             return answer;

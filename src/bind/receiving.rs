@@ -1,5 +1,6 @@
 //! The recv family of Connection, and the iterator over lines.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 
 use pyo3::exceptions::PyValueError;
@@ -15,7 +16,7 @@ use super::sending::prefixed;
 use crate::core::Result;
 use crate::core::framing::{Exactly, Framing, ToEnd, Until};
 
-/// Up to here a read lands on the stack first; from here on, in the `bytes` object itself.
+/// Up to here a read lands in scratch memory first; from here on, in the `bytes` object itself.
 const SMALL: usize = 64 << 10;
 const LINE_LIMIT: Count = Count(1 << 20);
 const FRAME_LIMIT: Count = Count(16 << 20);
@@ -23,6 +24,18 @@ const ALL_LIMIT: Count = Count(64 << 20);
 const CHUNK: Count = Count(SMALL as i64);
 
 type Bytes<'py> = PyResult<Bound<'py, PyBytes>>;
+
+/// Lends this thread's scratch memory, of [`SMALL`] bytes: more than a thread with a small stack has there.
+fn with_scratch<T>(work: impl FnOnce(&mut [MaybeUninit<u8>]) -> T) -> T {
+    thread_local! {
+        static SCRATCH: Cell<Option<Box<[MaybeUninit<u8>]>>> = const { Cell::new(None) };
+    }
+    // A signal handler that reads while this thread waits in a read finds it lent, and gets its own.
+    let mut scratch = SCRATCH.take().unwrap_or_else(|| Box::new_uninit_slice(SMALL));
+    let answer = work(&mut scratch);
+    SCRATCH.set(Some(scratch));
+    answer
+}
 
 impl Connection {
     /// One frame; `None` at an end of the stream between frames.
@@ -64,20 +77,21 @@ impl Connection {
         read: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize>,
     ) -> Result<Bound<'py, PyBytes>> {
         if max <= SMALL {
-            let mut space = [MaybeUninit::<u8>::uninit(); SMALL];
-            let count = read(&mut space[..max])?;
-            return written(py, &space[..count]);
+            return with_scratch(|space| {
+                let count = read(&mut space[..max])?;
+                written(py, &space[..count])
+            });
         }
         // What waits is taken at once; more may come while it is copied, and is for the next call.
-        let waiting = self.core.input_length()?.clamp(SMALL, max);
+        let here = self.core.input_length()?.clamp(SMALL, max);
         let mut count = 0;
-        let object = filled(py, waiting, |space| {
+        let object = filled(py, here, |space| {
             // The part behind what was read is cut off below and never seen; it must not be left unwritten all the same.
             count = read(space)?;
             space[count..].fill(MaybeUninit::new(0));
             Ok(())
         })?;
-        if count == waiting { Ok(object) } else { copied(py, &object.as_bytes()[..count]) }
+        if count == here { Ok(object) } else { copied(py, &object.as_bytes()[..count]) }
     }
 }
 

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::connection::{Asked, Connection};
 use super::error::{Error, Result};
-use super::gate::Gate;
+use super::gate::{Gate, Shut};
 use super::listener::{Listener, Listening};
 use super::reason;
 use super::resolve::resolve;
@@ -180,7 +180,7 @@ fn finish(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, openin
             return Err(reason::connect_failed(target, &error));
         }
     }
-    match gate.shut(wait.patience) {
+    match gate.shut(wait.patience).and_then(Shut::take) {
         Some(socket) => made(socket, target, source, opening),
         None => Err(Error::Closed(format!("connect to {target}: closed meanwhile"))),
     }

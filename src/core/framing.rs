@@ -183,8 +183,7 @@ impl Prefixed {
         matches!(width, 1 | 2 | 4 | 8).then_some(Self { width, order, max, announced: None })
     }
 
-    /// The prefix of a payload of `length` bytes, as the last `width` bytes of the array (big-endian) or the first (little-endian);
-    /// `None` if the number does not fit.
+    /// The prefix of a payload of `length` bytes; `None` if the number does not fit.
     pub fn header(&self, length: usize) -> Option<Vec<u8>> {
         let number = length as u64;
         if length > self.largest() {
@@ -225,7 +224,7 @@ impl Framing for Prefixed {
         let announced = self.length(header);
         self.announced = Some(announced);
         match usize::try_from(announced) {
-            Ok(size) if size <= self.max => {
+            Ok(size) if size <= self.max && size <= isize::MAX as usize => {
                 let length = self.width + size;
                 if bytes.len() >= length { Found::Whole { payload: self.width..length, length } } else { Found::More(length - bytes.len()) }
             }

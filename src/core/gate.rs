@@ -1,4 +1,4 @@
-//! The life of one socket, and the only place where a call sleeps. Whoever uses the socket is inside the gate; `shut` lets nobody
+//! The life of one socket, and the only place where a call sleeps for the network. Whoever uses the socket is inside the gate; `shut` lets nobody
 //! in, wakes those who wait and gives the socket back when the last has left. No lock is held while anybody sleeps.
 //!
 //! Why all this: close(2) in another thread does not wake a blocked recv or accept, keeps the port bound as long as it blocks, and
@@ -8,21 +8,19 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use socket2::Socket;
 
+use super::forked::{Forked, Inherit};
 use super::spin::Spin;
 use super::sys::{self, Interest, Polled, Waker};
 use super::wait::{Patience, Stop, Wait};
 
+/// The longest sleep of one who cannot be woken.
+const UNWOKEN: Duration = Duration::from_millis(50);
+
 /// A socket and those who use it.
 #[derive(Debug)]
-pub struct Gate {
-    inner: Mutex<Inner>,
-    left: Condvar,
-    /// The process that made it, as [`sys::generation`] counts: after a fork the child has a copy whose other users do not exist.
-    generation: u32,
-}
+pub struct Gate(Forked<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -31,6 +29,56 @@ struct Inner {
     waiting: Vec<Arc<Waker>>,
     /// How many of those who are inside have stepped aside, and will look again before they use the socket.
     aside: usize,
+    /// Whether whoever shut it still has the socket open.
+    closing: bool,
+}
+
+impl Inner {
+    fn around(socket: Option<Socket>) -> Self {
+        Self { socket: socket.map(Arc::new), waiting: Vec::new(), aside: 0, closing: false }
+    }
+}
+
+/// In a child those who were inside do not exist, nor do their wakers; the descriptor is its own copy.
+impl Inherit for Inner {
+    fn inherit(parents: Option<&mut Self>) -> Self {
+        Self::around(parents.and_then(|parents| parents.socket.take()).map(|shared| sys::take_over(&shared)))
+    }
+}
+
+/// The socket of a gate that has just been shut. Others who close wait until it is gone: dropped, which closes it, or taken.
+pub struct Shut<'a> {
+    gate: &'a Gate,
+    socket: Option<Socket>,
+}
+
+impl Shut<'_> {
+    /// The socket, still open, for a new owner.
+    pub fn take(mut self) -> Option<Socket> {
+        self.socket.take()
+    }
+
+    /// Opens the gate again.
+    pub fn reopen(mut self) {
+        self.gate.0.lock().socket = self.socket.take().map(Arc::new);
+    }
+}
+
+impl Deref for Shut<'_> {
+    type Target = Option<Socket>;
+
+    fn deref(&self) -> &Option<Socket> {
+        &self.socket
+    }
+}
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        drop(self.socket.take());
+        let slot = self.gate.0.slot();
+        slot.state.lock().closing = false;
+        slot.changed.notify_all();
+    }
 }
 
 /// The right to use the socket; it cannot be closed meanwhile.
@@ -54,9 +102,9 @@ impl Deref for Inside<'_> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.socket = None;
-        let inner = self.gate.inner.lock();
-        if inner.socket.is_none() {
-            self.gate.left.notify_all();
+        let slot = self.gate.0.slot();
+        if slot.state.lock().socket.is_none() {
+            slot.changed.notify_all();
         }
     }
 }
@@ -64,22 +112,23 @@ impl Drop for Inside<'_> {
 impl Gate {
     /// An open gate around a socket, which becomes non-blocking by whoever made it.
     pub fn new(socket: Socket) -> Self {
-        Self {
-            inner: Mutex::new(Inner { socket: Some(Arc::new(socket)), waiting: Vec::new(), aside: 0 }),
-            left: Condvar::new(),
-            generation: sys::generation(),
-        }
+        Self(Forked::new(Inner::around(Some(socket))))
+    }
+
+    /// Whether this process shares the open file with its parent.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.0.is_inherited()
     }
 
     /// Goes inside; `None` once shut.
     pub fn enter(&self) -> Option<Inside<'_>> {
-        let socket = self.inner.lock().socket.clone()?;
+        let socket = self.0.lock().socket.clone()?;
         Some(Inside { gate: self, socket: Some(socket) })
     }
 
     /// Whether it still lets anybody in.
     pub fn is_open(&self) -> bool {
-        self.inner.lock().socket.is_some()
+        self.0.lock().socket.is_some()
     }
 
     /// Sleeps until the socket is ready for `interest`, or `attempt` succeeds during a spin (it is not called otherwise), or somebody nudges: the
@@ -107,15 +156,19 @@ impl Gate {
             }
             self.check(wait)?;
         }
-        let waker = Waker::of_this_thread().map_err(Stop::Os)?;
+        // A program that has no descriptor left can still read what it has open: it sleeps in short slices instead and looks at the gate.
+        let waker = Waker::of_this_thread().ok();
         loop {
-            self.register(&waker)?;
-            let sleep = wait.next_sleep();
+            self.register(waker.as_ref())?;
+            let mut sleep = wait.next_sleep();
+            if waker.is_none() {
+                sleep = Some(sleep.map_or(UNWOKEN, |time| time.min(UNWOKEN)));
+            }
             let mut polled = Ok(Polled::default());
-            wait.patience.released(&mut || polled = sys::poll(socket, interest, &waker, sleep));
-            self.deregister(&waker);
+            wait.patience.released(&mut || polled = sys::poll(socket, interest, waker.as_deref(), sleep));
+            self.deregister(waker.as_ref());
             let polled = polled.map_err(Stop::Os)?;
-            if polled.woken {
+            if let (true, Some(waker)) = (polled.woken, &waker) {
                 waker.drain();
             }
             self.check(wait)?;
@@ -135,11 +188,13 @@ impl Gate {
     /// # Errors
     /// [`Stop::Interrupted`], or [`Stop::Closed`]: the socket must not be used any more then.
     pub(crate) fn check(&self, wait: &mut Wait<'_>) -> Result<(), Stop> {
-        self.inner.lock().aside += 1;
-        self.left.notify_all();
+        let slot = self.0.slot();
+        slot.state.lock().aside += 1;
+        slot.changed.notify_all();
         let checked = wait.check();
-        let mut inner = self.inner.lock();
-        inner.aside -= 1;
+        // Not `slot`: a signal handler may have forked, and this may be the child, where nobody has stepped aside yet.
+        let mut inner = self.0.lock();
+        inner.aside = inner.aside.saturating_sub(1);
         let open = inner.socket.is_some();
         drop(inner);
         checked?;
@@ -148,59 +203,63 @@ impl Gate {
 
     /// Wakes all who sleep here, so that they look again.
     pub(crate) fn nudge(&self) {
-        // Of a fork's two processes only the one that made the wakers may pull them.
-        if self.generation == sys::generation() {
-            self.inner.lock().waiting.iter().for_each(|waker| waker.wake());
-        }
+        self.0.lock().waiting.iter().for_each(|waker| waker.wake());
     }
 
-    fn register(&self, waker: &Arc<Waker>) -> Result<(), Stop> {
-        let mut inner = self.inner.lock();
+    fn register(&self, waker: Option<&Arc<Waker>>) -> Result<(), Stop> {
+        let mut inner = self.0.lock();
         if inner.socket.is_none() {
             return Err(Stop::Closed);
         }
-        inner.waiting.push(Arc::clone(waker));
+        inner.waiting.extend(waker.cloned());
         Ok(())
     }
 
-    fn deregister(&self, waker: &Arc<Waker>) {
-        let mut inner = self.inner.lock();
+    fn deregister(&self, waker: Option<&Arc<Waker>>) {
+        let Some(waker) = waker else { return };
+        let mut inner = self.0.lock();
         if let Some(at) = inner.waiting.iter().position(|other| Arc::ptr_eq(other, waker)) {
             inner.waiting.swap_remove(at);
         }
     }
 
-    /// Lets nobody in any more, wakes all who wait, and gives the socket to the caller when the last has left. `None` if it was shut before.
-    pub fn shut(&self, patience: &mut dyn Patience) -> Option<Socket> {
-        let mut inner = self.inner.lock();
-        let mut socket = inner.socket.take()?;
-        if self.generation != sys::generation() {
-            // In a forked child: those who were inside are the parent's threads, and so are the wakers.
-            return Some(Arc::try_unwrap(socket).unwrap_or_else(|shared| sys::take_over(&shared)));
-        }
+    /// Lets nobody in any more, wakes all who wait, and gives the socket to the caller when the last has left. `None` if it was shut before; if
+    /// another thread is about to close the socket, it is closed when this returns.
+    pub fn shut(&self, patience: &mut dyn Patience) -> Option<Shut<'_>> {
+        let slot = self.0.slot();
+        let mut inner = slot.state.lock();
+        let Some(mut socket) = inner.socket.take() else {
+            drop(inner);
+            patience.released(&mut || {
+                let mut inner = slot.state.lock();
+                while inner.closing {
+                    slot.changed.wait(&mut inner);
+                }
+            });
+            return None;
+        };
+        inner.closing = true;
         for waker in inner.waiting.drain(..) {
             waker.wake();
         }
         drop(inner);
         loop {
-            match Arc::try_unwrap(socket) {
-                Ok(alone) => return Some(alone),
-                Err(shared) => {
-                    let mut out = false;
-                    patience.released(&mut || {
-                        let mut inner = self.inner.lock();
-                        // Whoever leaves or steps aside notifies; the time limit is for the one who let go of the socket just before this line.
-                        if Arc::strong_count(&shared) > 1 + inner.aside {
-                            self.left.wait_for(&mut inner, Duration::from_millis(5));
-                        }
-                        out = inner.aside > 0 && Arc::strong_count(&shared) <= 1 + inner.aside;
-                    });
-                    if out {
-                        // Those who stepped aside will find the gate shut, and not touch the socket again.
-                        return Some(sys::take_over(&shared));
-                    }
-                    socket = shared;
+            socket = match Arc::try_unwrap(socket) {
+                Ok(alone) => return Some(Shut { gate: self, socket: Some(alone) }),
+                Err(shared) => shared,
+            };
+            let mut out = false;
+            patience.released(&mut || {
+                let mut inner = slot.state.lock();
+                // Whoever leaves or steps aside notifies; the time limit is for the one who let go of the socket just before this line.
+                if Arc::strong_count(&socket) > 1 + inner.aside {
+                    slot.changed.wait_for(&mut inner, Duration::from_millis(5));
                 }
+                out = inner.aside > 0 && Arc::strong_count(&socket) <= 1 + inner.aside;
+            });
+            if out {
+                // Those who stepped aside will find the gate shut, and not touch the socket again.
+                return Some(Shut { gate: self, socket: Some(sys::take_over(&socket)) });
             }
         }
     }

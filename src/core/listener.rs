@@ -3,15 +3,15 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use socket2::{Domain, Protocol, Socket};
 
 use super::connect::{kind, set_buffers};
 use super::connection::{Asked, Connection};
+use super::ended::{Ended, HowEnded};
 use super::error::{Error, Result};
-use super::gate::Gate;
+use super::gate::{Gate, Shut};
 use super::ports;
 use super::reason::{self, Call};
 use super::resolve::resolve;
@@ -49,7 +49,7 @@ pub struct Listener {
     asked: Asked,
     timeout: SharedTimeout,
     accepted: AtomicU64,
-    ended: OnceLock<&'static str>,
+    ended: HowEnded,
 }
 
 impl Listener {
@@ -91,7 +91,7 @@ impl Listener {
             asked,
             timeout: SharedTimeout::new(timeout),
             accepted: AtomicU64::new(0),
-            ended: OnceLock::new(),
+            ended: HowEnded::default(),
         }
     }
 
@@ -224,7 +224,9 @@ impl Listener {
     /// Stops listening: wakes every waiter with [`Error::Closed`], waits until they have left, and gives the port back. Clients that were not
     /// accepted are reset; accepted connections live on. Closing twice does nothing.
     pub fn close(&self, patience: &mut dyn Patience) {
-        let _first_word_holds = self.ended.set("closed");
+        if !self.is_closed() {
+            self.ended.set(Ended::Closed);
+        }
         drop(self.gate.shut(patience));
     }
 
@@ -233,12 +235,14 @@ impl Listener {
     /// # Errors
     /// [`Error::Closed`].
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
-        let _first_word_holds = self.ended.set("detached");
-        self.gate.shut(patience).ok_or_else(|| self.closed(doing))
+        if !self.is_closed() {
+            self.ended.set(Ended::Detached);
+        }
+        self.gate.shut(patience).and_then(Shut::take).ok_or_else(|| self.closed(doing))
     }
 
     fn closed(&self, doing: &str) -> Error {
-        let how = self.ended.get().unwrap_or(&"closed");
+        let how = self.ended.word();
         Error::Closed(format!("{doing}: {self} was {how} by this program"))
     }
 

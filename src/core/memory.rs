@@ -79,13 +79,14 @@ impl Memory {
     pub fn put_back(&mut self, bytes: &[u8]) {
         self.epoch += 1;
         if bytes.len() > self.start {
-            // Room in front: move what is here to the back of a larger area.
+            // Room in front, and as much again: whoever puts back byte by byte does not move everything each time.
             let held = self.len();
-            let mut larger = vec![0; bytes.len() + held];
-            larger[bytes.len()..].copy_from_slice(self.as_slice());
+            let start = bytes.len() + (bytes.len() + held) / 2;
+            let mut larger = vec![0; start + held];
+            larger[start..].copy_from_slice(self.as_slice());
             self.bytes = larger;
-            self.start = bytes.len();
-            self.end = bytes.len() + held;
+            self.start = start;
+            self.end = start + held;
         }
         self.start -= bytes.len();
         self.bytes[self.start..self.start + bytes.len()].copy_from_slice(bytes);
@@ -94,10 +95,10 @@ impl Memory {
     /// One `read` behind what it holds; `missing` is how many bytes the reader still lacks, if that is known.
     ///
     /// # Errors
-    /// Those of the read; nothing is changed then.
+    /// Those of the read, or that there is no memory; nothing is lost then.
     pub fn fill(&mut self, missing: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
         let wanted = self.chunk.max(FIRST_CHUNK).max(missing.min(LARGEST_CHUNK));
-        self.make_room(wanted);
+        self.make_room(wanted)?;
         let room = self.end..self.end + wanted;
         let count = read(&mut self.bytes[room])?;
         self.end += count;
@@ -107,9 +108,9 @@ impl Memory {
         Ok(count)
     }
 
-    fn make_room(&mut self, wanted: usize) {
+    fn make_room(&mut self, wanted: usize) -> io::Result<()> {
         if self.bytes.len() - self.end >= wanted {
-            return;
+            return Ok(());
         }
         if self.start > 0 && self.bytes.len() - self.len() >= wanted && self.start >= self.len() {
             // At least half of it is free in front: moving costs no more than reading did.
@@ -118,8 +119,11 @@ impl Memory {
             self.start = 0;
         } else {
             let size = (self.end + wanted).max(self.bytes.len() * 2).max(FIRST_CHUNK);
+            // A frame that the caller allows may be larger than what this machine can hold.
+            self.bytes.try_reserve_exact(size - self.bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
             self.bytes.resize(size, 0);
         }
+        Ok(())
     }
 }
 

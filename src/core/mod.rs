@@ -4,7 +4,9 @@
 pub mod address;
 pub mod connect;
 pub mod connection;
+mod ended;
 pub mod error;
+mod forked;
 pub mod framing;
 pub mod gate;
 pub mod info;
@@ -27,3 +29,8 @@ pub use listener::{Listener, Listening};
 pub use state::TcpState;
 pub use view::{Input, Output, Totals};
 pub use wait::{Deadline, Patience, Timeout, Uninterrupted, Wait};
+
+/// How many forks lie between this process and the one that loaded the crate; asking costs no system call.
+pub fn generation() -> u32 {
+    sys::generation()
+}

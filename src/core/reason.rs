@@ -128,6 +128,9 @@ pub(super) fn bind_failed(doing: &str, at: SocketAddr, error: &io::Error) -> Err
 
 /// Any system error, with what was tried and a sentence of why (which may be empty).
 pub(super) fn os(error: &io::Error, doing: &str, why: &str) -> Error {
+    if error.kind() == ErrorKind::OutOfMemory {
+        return Error::Memory(format!("{doing}: there is no memory for more bytes; those that have come are still in the input buffer"));
+    }
     let message = words(error, doing, why);
     match error.raw_os_error() {
         Some(code) => Error::Os { code, message },

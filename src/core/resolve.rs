@@ -36,6 +36,7 @@ pub fn resolve(host: &str, port: u16, wait: &mut Wait<'_>) -> Result<Vec<SocketA
     }
     let answer = ask(host, wait).map_err(|stop| match stop {
         Stop::Interrupted => Error::Interrupted,
+        Stop::Os(error) => super::reason::os(&error, &format!("look up the name {host:?}"), "no thread could be started for it"),
         _ => Error::TimedOut(format!("the resolver gave no answer for the name {host:?} in time")),
     })?;
     let mut addresses = answer.map_err(|error| unknown(host, &error))?;

@@ -62,14 +62,12 @@ class Stage:
         """
         if not self._pauses:
             return
-        self._screen.write("\n" + self._screen.dim(f"Enter {what}, q to stop "))
+        answer = ""
         try:
+            self._screen.write("\n" + self._screen.dim(f"Enter {what}, q to stop "))
             answer = sys.stdin.readline()
-        except KeyboardInterrupt:
-            answer = ""
-            raise
         finally:
-            if not answer.endswith("\n"):
+            if not answer.endswith("\n"):  # Ctrl-C or Ctrl-D: the shell's prompt wants a line of its own
                 self._screen.write("\n")
         if not answer or answer.strip().lower() == "q":
             raise Stopped

@@ -1,13 +1,14 @@
 //! One direction of a connection: its state behind a lock, and the turn of the one who waits there.
 
+use std::ops::{Deref, DerefMut};
 use std::thread::ThreadId;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
 use super::assembly::Assembly;
+use crate::core::forked::{Forked, Inherit};
 use crate::core::gate::Gate;
 use crate::core::memory::{Memory, Tail};
-use crate::core::sys;
 use crate::core::wait::{Stop, Wait};
 
 /// The reading direction's state.
@@ -18,15 +19,6 @@ pub(super) struct Reading {
     pub(super) received: u64,
     pub(super) read: u64,
     pub(super) put_back: u64,
-    turn: Option<Holder>,
-}
-
-/// The writing direction's state.
-#[derive(Debug, Default)]
-pub(super) struct Writing {
-    pub(super) tail: Tail,
-    pub(super) sent: u64,
-    turn: Option<Holder>,
 }
 
 impl Reading {
@@ -34,72 +26,104 @@ impl Reading {
     pub(super) fn held(&self) -> usize {
         self.memory.len() + self.assembly.as_ref().map_or(0, |assembly| assembly.filled().len())
     }
+}
 
+/// The writing direction's state.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    pub(super) tail: Tail,
+    pub(super) sent: u64,
+}
+
+/// A direction's state, and the thread that waits there.
+#[derive(Debug, Default)]
+pub(super) struct Taken<S> {
+    state: S,
+    turn: Option<ThreadId>,
+}
+
+impl<S> Deref for Taken<S> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        &self.state
+    }
+}
+
+impl<S> DerefMut for Taken<S> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.state
+    }
+}
+
+impl<S> Taken<S> {
     /// Whether somebody waits in this direction.
     #[inline]
     pub(super) fn is_taken(&self) -> bool {
         self.turn.is_some()
     }
-}
 
-/// Who has a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Holder {
-    /// The process, as [`sys::generation`] counts: after a fork the turn of a thread of the parent is nobody's.
-    process: u32,
-    thread: ThreadId,
-}
-
-impl Holder {
-    fn current() -> Self {
-        Self { process: sys::generation(), thread: std::thread::current().id() }
+    /// Says that the holder of the lock is going to wait.
+    pub(super) fn take_turn(&mut self) {
+        self.turn = Some(std::thread::current().id());
     }
 }
 
-/// A state with a turn in it.
-pub(super) trait Turn {
-    fn turn(&mut self) -> &mut Option<Holder>;
-}
-
-impl Turn for Reading {
-    fn turn(&mut self) -> &mut Option<Holder> {
-        &mut self.turn
+/// A turn of a thread of the parent is nobody's in the child, and an assembly is memory of such a thread.
+impl<S: Default + Salvage> Inherit for Taken<S> {
+    fn inherit(parents: Option<&mut Self>) -> Self {
+        Self { state: parents.map(|parents| S::salvage(&mut parents.state)).unwrap_or_default(), turn: None }
     }
 }
 
-impl Turn for Writing {
-    fn turn(&mut self) -> &mut Option<Holder> {
-        &mut self.turn
+/// What of a direction's state can go on in a child.
+pub(super) trait Salvage {
+    fn salvage(parents: &mut Self) -> Self;
+}
+
+impl Salvage for Reading {
+    fn salvage(parents: &mut Self) -> Self {
+        let mut memory = std::mem::take(&mut parents.memory);
+        if let Some(assembly) = parents.assembly.take() {
+            memory.put_back(assembly.filled());
+        }
+        Self { memory, assembly: None, ..*parents }
     }
 }
+
+impl Salvage for Writing {
+    fn salvage(parents: &mut Self) -> Self {
+        std::mem::take(parents)
+    }
+}
+
+pub(super) type Guard<'a, S> = MutexGuard<'a, Taken<S>>;
 
 #[derive(Debug, Default)]
-pub(super) struct Direction<S> {
-    state: Mutex<S>,
-    turn_is_free: Condvar,
-}
+pub(super) struct Direction<S: Default>(Forked<Taken<S>>);
 
-impl<S: Turn + Send> Direction<S> {
+impl<S: Default + Salvage + Send> Direction<S> {
     /// The state, for a copy or one non-blocking call.
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, S> {
-        self.state.lock()
+    pub(super) fn lock(&self) -> Guard<'_, S> {
+        self.0.lock()
     }
 
     /// The state, once nobody waits in this direction.
-    pub(super) fn lock_in_turn(&self, gate: &Gate, wait: &mut Wait<'_>) -> Result<MutexGuard<'_, S>, Stop> {
+    pub(super) fn lock_in_turn(&self, gate: &Gate, wait: &mut Wait<'_>) -> Result<Guard<'_, S>, Stop> {
         loop {
-            let mut state = self.state.lock();
-            match *state.turn() {
+            let state = self.lock();
+            match state.turn {
+                None => return Ok(state),
                 // A signal handler of Python's runs in the middle of this thread's own wait, which cannot end before the handler does.
-                Some(holder) if holder == Holder::current() => return Err(Stop::Reentered),
-                Some(holder) if holder.process == sys::generation() => {}
-                _ => return Ok(state),
+                Some(holder) if holder == std::thread::current().id() => return Err(Stop::Reentered),
+                Some(_) => drop(state),
             }
-            drop(state);
             if let Err(stop) = self.sleep(gate, wait) {
                 // The wake-up that this one may have had is for the next in line.
-                self.turn_is_free.notify_one();
+                self.0.slot().changed.notify_one();
                 return Err(stop);
             }
         }
@@ -117,28 +141,24 @@ impl<S: Turn + Send> Direction<S> {
             return Err(Stop::TimedOut);
         }
         wait.patience.released(&mut || {
-            let mut state = self.state.lock();
-            if state.turn().is_some() {
+            let slot = self.0.slot();
+            let mut state = slot.state.lock();
+            if state.is_taken() {
                 match sleep {
                     Some(time) => {
-                        self.turn_is_free.wait_for(&mut state, time);
+                        slot.changed.wait_for(&mut state, time);
                     }
-                    None => self.turn_is_free.wait(&mut state),
+                    None => slot.changed.wait(&mut state),
                 }
             }
         });
         wait.check()
     }
 
-    /// Says that the holder of the lock is going to wait.
-    pub(super) fn take_turn(state: &mut S) {
-        *state.turn() = Some(Holder::current());
-    }
-
     /// Says that the one who came in by [`lock_in_turn`](Self::lock_in_turn) is done, and wakes the next in line. That is due even if it never had
     /// to take the turn: it may have been woken for one.
-    pub(super) fn end_turn(&self, state: &mut S) {
-        *state.turn() = None;
-        self.turn_is_free.notify_one();
+    pub(super) fn end_turn(&self, state: &mut Taken<S>) {
+        state.turn = None;
+        self.0.slot().changed.notify_one();
     }
 }

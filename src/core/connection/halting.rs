@@ -1,6 +1,8 @@
 //! Why a read did not end with bytes, in words. A read that waits for a frame says how much of it has come; whoever debugs a protocol
 //! looks at the wrong side otherwise.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::Connection;
 use crate::core::error::Error;
 use crate::core::framing::Framing;
@@ -63,8 +65,9 @@ impl Connection {
     pub(super) fn cut_off(&self, doing: &str, framing: &impl Framing, partial: &[u8]) -> Error {
         Error::Incomplete {
             message: format!(
-                "{doing}: the peer of {self} finished (FIN) after {} bytes, before {} had come whole; they are in .partial and still in the input \
+                "{doing}: {} after {} bytes, before {} had come whole; they are in .partial and still in the input \
                  buffer",
+                self.end_of_stream(),
                 partial.len(),
                 framing.name()
             ),
@@ -76,9 +79,18 @@ impl Connection {
     /// The stream ended where a frame would begin, and the call has no value that says so.
     pub fn ended(&self, doing: &str, framing: &impl Framing) -> Error {
         Error::Incomplete {
-            message: format!("{doing}: the peer of {self} finished (FIN); {} was awaited and nothing of it came", framing.name()),
+            message: format!("{doing}: {}; {} was awaited and nothing of it came", self.end_of_stream(), framing.name()),
             partial: Vec::new(),
             expected: framing.expected(),
+        }
+    }
+
+    /// Who has ended the stream.
+    fn end_of_stream(&self) -> String {
+        if self.receiving_over.load(Relaxed) {
+            format!("{self} was shut down for receiving by this program")
+        } else {
+            format!("the peer of {self} finished (FIN)")
         }
     }
 

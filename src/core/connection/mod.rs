@@ -19,12 +19,12 @@ mod writing;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
 use socket2::Socket;
 
+use super::ended::{Ended, HowEnded};
 use super::error::{Error, Result};
 use super::gate::{Gate, Inside};
 use super::reason::{self, Call};
@@ -59,8 +59,10 @@ pub struct Connection {
     broken: AtomicI32,
     /// Whether the handshake is still to be waited for.
     connecting: AtomicBool,
+    /// Whether this side has shut its receiving down: the end of the stream that it then reads is not the peer's.
+    receiving_over: AtomicBool,
     /// How this program ended its use, once it did.
-    ended: OnceLock<&'static str>,
+    ended: HowEnded,
 }
 
 impl Connection {
@@ -77,7 +79,8 @@ impl Connection {
             spin: Spin::default(),
             broken: AtomicI32::new(0),
             connecting: AtomicBool::new(false),
-            ended: OnceLock::new(),
+            receiving_over: AtomicBool::new(false),
+            ended: HowEnded::default(),
         }
     }
 
@@ -164,15 +167,17 @@ impl Connection {
         }
         let error = loop {
             match self.gate.wait(&inside, Interest::Write, wait, None, &mut || false) {
-                // A timeout of zero is a question: has it been made?
-                Err(Stop::WouldBlock) if inside.peer_addr().is_ok() => {}
-                Ok(()) => {}
+                // A timeout of zero is a question: has it been made, or refused?
+                Ok(()) | Err(Stop::WouldBlock) => {}
                 Err(stop) => return Err(self.stopped(doing, stop, wait)),
             }
             let error = inside.take_error().map_err(|error| self.failed(doing, error))?;
-            // A wake-up for another reason finds neither an error nor a peer.
             if error.is_some() || inside.peer_addr().is_ok() {
                 break error;
+            }
+            // A wake-up for another reason finds neither an error nor a peer.
+            if wait.deadline.is_immediate() {
+                return Err(self.stopped(doing, Stop::WouldBlock, wait));
             }
         };
         self.connecting.store(false, Relaxed);
@@ -190,23 +195,40 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; ENOTCONN if the connection is over already.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
-        self.with_socket("shutdown", |socket| socket.shutdown(how))
+        self.with_socket("shutdown", |socket| socket.shutdown(how))?;
+        if how != Shutdown::Write {
+            self.receiving_over.store(true, Relaxed);
+        }
+        Ok(())
     }
 
     /// Closes the socket: wakes every waiter with [`Error::Closed`], waits until they have left, and gives the port back. The kernel goes
-    /// on to deliver what was sent. With unread bytes in its receive queue it sends RST instead of FIN (RFC 1122 section 4.2.2.13).
+    /// on to deliver what was sent. With bytes left unread, in its receive queue or in Rust memory, it sends RST instead of FIN (RFC 1122 section
+    /// 4.2.2.13).
     /// Closing twice does nothing.
     pub fn close(&self, patience: &mut dyn Patience) {
-        self.end("closed", patience, |_| {});
+        let shared = self.gate.is_inherited();
+        self.end(Ended::Closed, patience, |socket, unread| {
+            if unread && !shared {
+                // A framing read had taken them out of the kernel's queue. Without it the kernel would send RST now, and so it shall.
+                let _or_fin = socket.set_linger(Some(Duration::ZERO));
+            }
+        });
     }
 
-    /// Closes with RST: what was sent and not acknowledged is dropped, and the peer's next call fails with ECONNRESET.
+    /// Closes with RST: what was sent and not acknowledged is dropped, and the peer's next call fails with ECONNRESET. In a forked child it is an
+    /// ordinary close: the linger time that makes the RST belongs to the open file, which the parent has too.
     ///
     /// # Errors
     /// The kernel's, if it does not let the linger time be set; the connection is closed all the same.
     pub fn abort(&self, patience: &mut dyn Patience) -> Result<()> {
         let mut set = Ok(());
-        self.end("aborted", patience, |socket| set = socket.set_linger(Some(Duration::ZERO)));
+        let shared = self.gate.is_inherited();
+        self.end(Ended::Aborted, patience, |socket, _| {
+            if !shared {
+                set = socket.set_linger(Some(Duration::ZERO));
+            }
+        });
         set.map_err(|error| self.failed("abort", error))
     }
 
@@ -215,29 +237,47 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Held`] if there are bytes in Rust memory that the new owner could not see.
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
-        let held = self.input.lock().held();
-        if held > 0 {
-            return Err(Error::Held(format!(
-                "{doing}: {self} holds {held} bytes in Rust memory that the new owner of the socket would never see: recv() them first"
-            )));
+        self.nothing_held(doing)?;
+        if !self.is_closed() {
+            self.ended.set(Ended::Detached);
         }
-        let _first_word_holds = self.ended.set("detached");
-        self.gate.shut(patience).ok_or_else(|| self.closed(doing))
+        let shut = self.gate.shut(patience).ok_or_else(|| self.closed(doing))?;
+        // A read that was woken has given back by now what it had gathered since the first look.
+        if let Err(held) = self.nothing_held(doing) {
+            self.ended.set(Ended::Not);
+            shut.reopen();
+            return Err(held);
+        }
+        shut.take().ok_or_else(|| self.closed(doing))
     }
 
-    fn end(&self, how: &'static str, patience: &mut dyn Patience, last: impl FnOnce(&Socket)) {
-        if self.is_closed() {
-            return;
+    fn nothing_held(&self, doing: &str) -> Result<()> {
+        match self.input.lock().held() {
+            0 => Ok(()),
+            held => Err(Error::Held(format!(
+                "{doing}: {self} holds {held} bytes in Rust memory that the new owner of the socket would never see: recv() them first"
+            ))),
         }
-        let _first_word_holds = self.ended.set(how);
-        if let Some(socket) = self.gate.shut(patience) {
-            last(&socket);
-            // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.
-            let mut socket = Some(socket);
-            patience.released(&mut || drop(socket.take()));
+    }
+
+    fn end(&self, how: Ended, patience: &mut dyn Patience, last: impl FnOnce(&Socket, bool)) {
+        if !self.is_closed() {
+            self.ended.set(how);
         }
-        self.input.lock().memory = super::memory::Memory::default();
+        let Some(shut) = self.gate.shut(patience) else { return };
+        let unread = {
+            let mut state = self.input.lock();
+            let unread = state.held() > 0 && state.received > 0;
+            state.memory = super::memory::Memory::default();
+            unread
+        };
         self.output.lock().tail.forget();
+        if let Some(socket) = &*shut {
+            last(socket, unread);
+        }
+        // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.
+        let mut shut = Some(shut);
+        patience.released(&mut || drop(shut.take()));
     }
 
     /// Keeps an error that the kernel tells only once.
@@ -260,7 +300,7 @@ impl Connection {
     }
 
     fn closed(&self, doing: &str) -> Error {
-        let how = self.ended.get().unwrap_or(&"closed");
+        let how = self.ended.word();
         Error::Closed(format!("{doing}: {self} was {how} by this program"))
     }
 
@@ -280,7 +320,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.end("closed", &mut Uninterrupted, |_| {});
+        self.close(&mut Uninterrupted);
     }
 }
 

@@ -9,7 +9,7 @@ use socket2::Socket;
 
 use super::Connection;
 use super::assembly::Assembly;
-use super::direction::{Direction, Reading};
+use super::direction::{Direction, Guard, Reading};
 use super::filling::{Ahead, Direct, Fill, InPlace, Peek};
 use super::halting::Halt;
 use crate::core::error::{Error, Result};
@@ -174,7 +174,7 @@ impl Connection {
         &self,
         doing: &'static str,
         wait: &mut Wait<'_>,
-        state: &mut MutexGuard<'_, Reading>,
+        state: &mut Guard<'_, Reading>,
         filler: &mut F,
         take: &mut Take<'_, F, T>,
     ) -> std::result::Result<T, Halt> {
@@ -188,7 +188,7 @@ impl Connection {
             let mut filled = if filler.is_large(state) {
                 // The copy takes long enough to let others run meanwhile.
                 let mut filled = Ok(0);
-                Direction::take_turn(&mut **state);
+                state.take_turn();
                 MutexGuard::unlocked(state, || {
                     wait.patience.released(&mut || filled = self.fill(&mut self.input.lock(), filler, socket));
                 });
@@ -197,7 +197,7 @@ impl Connection {
                 self.fill(state, filler, socket)
             };
             if filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                Direction::take_turn(&mut **state);
+                state.take_turn();
                 let waited = MutexGuard::unlocked(state, || {
                     self.gate.wait(socket, Interest::Read, wait, Some(&self.spin), &mut || {
                         filled = self.fill(&mut self.input.lock(), filler, socket);
@@ -217,7 +217,7 @@ impl Connection {
             }
             reads += 1;
             if reads % READS_BETWEEN_CHECKS == 0 {
-                Direction::take_turn(&mut **state);
+                state.take_turn();
                 MutexGuard::unlocked(state, || self.gate.check(wait))?;
                 if !wait.deadline.is_immediate() && wait.deadline.remaining().is_some_and(|left| left.is_zero()) {
                     return Err(Halt::Stop(Stop::TimedOut));
@@ -241,7 +241,7 @@ impl Connection {
 
 /// The lock of the reading direction while a caller's memory is filled in place. When it ends, a part that did not become whole goes back.
 struct Assembling<'a> {
-    state: MutexGuard<'a, Reading>,
+    state: Guard<'a, Reading>,
     direction: &'a Direction<Reading>,
 }
 

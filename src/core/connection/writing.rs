@@ -7,11 +7,11 @@ use parking_lot::MutexGuard;
 use socket2::Socket;
 
 use super::Connection;
-use super::direction::{Direction, Writing};
+use super::direction::{Guard, Writing};
 use crate::core::error::{Error, Result};
 use crate::core::framing::Prefixed;
 use crate::core::sys::{Interest, SEND_FLAGS};
-use crate::core::wait::Wait;
+use crate::core::wait::{Stop, Wait};
 
 /// From here on the kernel's copy takes longer than letting go of the interpreter and taking it again.
 const LARGE: usize = 64 << 10;
@@ -52,14 +52,18 @@ impl Connection {
     }
 
     fn write(&self, doing: &'static str, parts: [&[u8]; 2], wait: &mut Wait<'_>, all: bool) -> Result<usize> {
-        let total = parts[0].len() + parts[1].len();
-        let mut sent = 0;
-        let mut state = self.output.lock_in_turn(&self.gate, wait).map_err(|stop| self.stopped(doing, stop, wait))?;
-        let result = self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent);
-        self.output.end_turn(&mut state);
+        let (total, mut sent) = (parts[0].len() + parts[1].len(), 0);
+        let result = match self.output.lock_in_turn(&self.gate, wait) {
+            Ok(mut state) => {
+                let result = self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent);
+                self.output.end_turn(&mut state);
+                result
+            }
+            Err(stop) => Err(self.stopped(doing, stop, wait)),
+        };
         match result {
             Ok(()) => Ok(sent),
-            Err(cause) if all && total > 0 => {
+            Err(cause) if all => {
                 let cause = cause.and(&format!("; {sent} of {total} bytes had been handed to the kernel"));
                 Err(Error::Partly { sent, cause: Box::new(cause) })
             }
@@ -72,12 +76,13 @@ impl Connection {
         doing: &'static str,
         parts: [&[u8]; 2],
         wait: &mut Wait<'_>,
-        state: &mut MutexGuard<'_, Writing>,
+        state: &mut Guard<'_, Writing>,
         all: bool,
         sent: &mut usize,
     ) -> Result<()> {
         let inside = self.enter(doing)?;
         let socket = &**inside;
+        let total = parts[0].len() + parts[1].len();
         loop {
             let [first, second] = rest(parts, *sent);
             if first.is_empty() && second.is_empty() {
@@ -85,10 +90,11 @@ impl Connection {
             }
             let handed = if first.len() + second.len() > LARGE {
                 let mut handed = Ok(0);
-                Direction::take_turn(&mut **state);
+                state.take_turn();
                 MutexGuard::unlocked(state, || {
                     wait.patience.released(&mut || handed = hand_over(&mut self.output.lock(), socket, [first, second]));
-                    self.gate.check(wait)
+                    // With nothing more to do the signal is for Python to handle, right after the answer.
+                    if all { self.gate.check(wait) } else { Ok(()) }
                 })
                 .map_err(|stop| {
                     // What the kernel took, or told, before the signal came counts all the same.
@@ -108,10 +114,13 @@ impl Connection {
                     if !all {
                         return Ok(());
                     }
+                    if *sent < total && !wait.deadline.is_immediate() && wait.deadline.remaining().is_some_and(|left| left.is_zero()) {
+                        return Err(self.stopped(doing, Stop::TimedOut, wait));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    Direction::take_turn(&mut **state);
+                    state.take_turn();
                     MutexGuard::unlocked(state, || self.gate.wait(socket, Interest::Write, wait, None, &mut || false))
                         .map_err(|stop| self.stopped(doing, stop, wait))?;
                 }

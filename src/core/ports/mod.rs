@@ -56,7 +56,8 @@ pub fn listener_state(local: SocketAddr) -> Option<TcpState> {
 pub fn holders(wanted: SocketAddr) -> Option<Vec<Holder>> {
     let mut rows = table::rows()?;
     rows.retain(|row| collides(row.local, wanted));
-    rows.sort_by_key(|row| row.state != TcpState::LISTEN);
+    // A listener before a connection, and who has this very address before who has all of them.
+    rows.sort_by_key(|row| (row.state != TcpState::LISTEN, !same(row.local, wanted), row.state == TcpState::TIME_WAIT));
     let owners = table::owners(&rows);
     let owned = |row: Row| {
         let (pid, program) = owners.get(&row.inode).cloned().unzip();

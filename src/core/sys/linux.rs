@@ -12,8 +12,8 @@ use super::unix::{ask, getsockopt};
 use crate::core::info::TcpInfo;
 use crate::core::state::TcpState;
 
-const SIOCINQ: libc::c_ulong = 0x541B;
-const SIOCOUTQ: libc::c_ulong = 0x5411;
+const SIOCINQ: libc::c_ulong = libc::FIONREAD as libc::c_ulong;
+const SIOCOUTQ: libc::c_ulong = libc::TIOCOUTQ as libc::c_ulong;
 /// Not in tcp(7): linux/sockios.h.
 const SIOCOUTQNSD: libc::c_ulong = 0x894B;
 
@@ -64,7 +64,12 @@ pub(crate) fn send_queue(socket: &Socket) -> io::Result<Option<usize>> {
 }
 
 pub(crate) fn send_queue_unsent(socket: &Socket) -> io::Result<Option<usize>> {
-    ask(socket, SIOCOUTQNSD).map(Some)
+    let unsent = ask(socket, SIOCOUTQNSD)?;
+    Ok(Some(match tcp_state(socket)? {
+        // The FIN is the last of the queue, so it is among what was not sent if anything is.
+        Some(TcpState::FIN_WAIT_1 | TcpState::CLOSING | TcpState::LAST_ACK) => unsent.saturating_sub(1),
+        _ => unsent,
+    }))
 }
 
 /// TCP_INFO on a listener gives its accept queue in two fields that mean other things on a connection (`tcp_get_info` in the kernel).

@@ -61,16 +61,27 @@ impl Waker {
 }
 
 /// poll(2), at most `sleep` long; `None` is for ever.
-pub(crate) fn poll(socket: &Socket, interest: Interest, waker: &Waker, sleep: Option<Duration>) -> io::Result<Polled> {
+pub(crate) fn poll(socket: &Socket, interest: Interest, waker: Option<&Waker>, sleep: Option<Duration>) -> io::Result<Polled> {
     let wanted = match interest {
         Interest::Read => PollFlags::IN,
         Interest::Write => PollFlags::OUT,
     };
-    let mut fds = [PollFd::new(socket, wanted), PollFd::new(&waker.0, PollFlags::IN)];
+    let mut both;
+    let mut alone;
+    let fds: &mut [PollFd<'_>] = match waker {
+        Some(waker) => {
+            both = [PollFd::new(socket, wanted), PollFd::new(&waker.0, PollFlags::IN)];
+            &mut both
+        }
+        None => {
+            alone = [PollFd::new(socket, wanted)];
+            &mut alone
+        }
+    };
     // A time that does not fit is longer than anybody waits.
     let sleep = sleep.and_then(|time| Timespec::try_from(time).ok());
-    match rustix::event::poll(&mut fds, sleep.as_ref()) {
-        Ok(_) => Ok(Polled { ready: !fds[0].revents().is_empty(), woken: !fds[1].revents().is_empty() }),
+    match rustix::event::poll(fds, sleep.as_ref()) {
+        Ok(_) => Ok(Polled { ready: !fds[0].revents().is_empty(), woken: fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) }),
         Err(rustix::io::Errno::INTR) => Ok(Polled::default()),
         Err(error) => Err(error.into()),
     }
