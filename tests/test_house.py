@@ -24,7 +24,9 @@ def test_every_file_opens_with_the_rule_of_its_room_and_is_not_too_large(path: P
 
 
 def test_the_core_does_not_know_python() -> None:
-    assert [name(path) for path in RUST if "core" in path.parts and re.search(r"pyo3|[^_]Python<", path.read_text())] == []
+    assert [
+        name(path) for path in RUST if "core" in path.parts and re.search(r"pyo3|[^_]Python<", path.read_text())
+    ] == []
 
 
 def test_one_file_lets_go_of_the_interpreter() -> None:

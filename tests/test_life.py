@@ -1,4 +1,4 @@
-"""The promise: a socket ends when its object does, and says so; closing twice is nothing; a forked child's copy does not harm the parent's."""
+"""The promise: a socket ends when its object does, and says so; closing twice is nothing; a forked child's copy harms nobody."""
 
 from __future__ import annotations
 

@@ -288,6 +288,29 @@ def test_a_port_is_closed_and_opened_300_times_while_a_thread_waits_in_accept(re
     assert accepting.result(60) == 300
 
 
+def test_a_peer_cannot_fill_this_programs_memory(pair: tuple[sl.Connection, sl.Connection]) -> None:
+    """A framing read takes its limit and one read more at the most, however much is offered and however often it is called."""
+    client, server = pair
+    line = b"x" * 999 + b"\n"
+    flooding = in_thread(write_until_it_ends, client, random.Random(7))
+    limit, one_read = 5000, 256 << 10
+    for _ in range(300):
+        for read in (server.recv_until, server.recv_line):
+            with contextlib.suppress(sl.FrameTooLongError):
+                read(*([b"no such bytes"] if read == server.recv_until else []), max_bytes=limit, timeout=20)
+        with pytest.raises(sl.FrameTooLongError):
+            server.recv_all(max_bytes=limit, timeout=20)
+        assert server.input_buffer.rust <= limit + one_read
+        server.recv_exactly(20_000, timeout=20)
+        with contextlib.suppress(*WAITED):
+            server.recv_exactly(100_000, timeout=0)
+        server.unrecv(line)
+        assert server.input_buffer.rust <= 100_000 + one_read + len(line)
+        server.recv_exactly(len(line), timeout=20)
+    server.abort()
+    assert isinstance(flooding.result(20), ConnectionError)
+
+
 @pytest.mark.usefixtures("no_leaks")
 def test_whoever_closes_finds_the_port_free_afterwards() -> None:
     """Several threads close at once; each of them may rely on what close promises."""

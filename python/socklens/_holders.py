@@ -38,9 +38,7 @@ def _listener(row: Row) -> str:
         return f"{program or 'A program'} (process {pid}) listens on {local}: stop it, or choose another port"
     listener = next((listener for listener in _listen.live() if listener.local_addr == local), None)
     if listener is None:
-        return (
-            f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make: close that, or choose another port"
-        )
+        return f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make: close that, or choose another port"
     name = _variable(listener)
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"
@@ -56,7 +54,9 @@ def _connections(rows: list[Row]) -> str:
             "With reuse_addr on, for the listener before and for this one, the port could be had all the same"
         )
     owner = "this program" if pid == os.getpid() else f"{program} (process {pid})" if pid else "no process any more"
-    return f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}: close that, or choose another port"
+    return (
+        f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}: close that, or choose another port"
+    )
 
 
 def _variable(value: object) -> str | None:

@@ -1,7 +1,7 @@
 //! TcpState and TcpInfo for Python. The fields of TcpInfo come from the core's list; none is named here.
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::core::{info, state};
 use crate::tcp_info_fields;
@@ -80,9 +80,9 @@ impl TcpState {
     }
 
     /// Copied and pickled by name; there is one object of each state.
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>, String))> {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let getattr = py.import("builtins")?.getattr("getattr")?;
-        Ok((getattr, (py.get_type::<Self>().into_any(), self.name())))
+        (getattr, (py.get_type::<Self>(), self.name())).into_pyobject(py)
     }
 
     fn __format__<'py>(&self, py: Python<'py>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
