@@ -1,4 +1,4 @@
-"""The promise: after a fork the child's copies work, and close at once, whatever threads of the parent were doing; the parent's are not harmed."""
+"""The promise: after a fork the child's copies work, and close at once, whatever the parent's threads were doing; nobody is harmed."""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ def _listener(row: Row) -> str:
         return f"{program or 'A program'} (process {pid}) listens on {local}: stop it, or choose another port"
     listener = next((listener for listener in _listen.live() if listener.local_addr == local), None)
     if listener is None:
-        return f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make: close that, or choose another port"
+        return (
+            f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make: "
+            "close that, or choose another port"
+        )
     name = _variable(listener)
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"

@@ -44,7 +44,8 @@ def listen(
 ) -> Listener:
     """Open a listener and return it (bind(2), listen(2)).
 
-    It listens on this machine alone unless another host is written out: ``"0.0.0.0"`` is all its IPv4 interfaces, ``"::"`` all its IPv6 ones.
+    It listens on this machine alone unless another host is written out: ``"0.0.0.0"`` is all its IPv4 interfaces, ``"::"`` all its
+    IPv6 ones.
     When a notebook cell is run again, the listener that it opened before is closed and replaced, and one line says so.
 
     Args:
