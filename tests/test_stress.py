@@ -289,7 +289,8 @@ def test_a_port_is_closed_and_opened_300_times_while_a_thread_waits_in_accept(re
 
 
 def test_a_peer_cannot_fill_this_programs_memory(pair: tuple[sl.Connection, sl.Connection]) -> None:
-    """A framing read takes its limit and one read more at the most, however much is offered and however often it is called."""
+    """A framing read takes its limit and one read more at the most, however much is offered and however often it is
+    called."""
     client, server = pair
     line = b"x" * 999 + b"\n"
     flooding = in_thread(write_until_it_ends, client, random.Random(7))

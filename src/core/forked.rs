@@ -43,6 +43,7 @@ impl<T: Default> Default for Forked<T> {
 
 impl<T> Forked<T> {
     pub(super) fn new(state: T) -> Self {
+        sys::count_forks();
         Self { made_in: sys::generation(), first: Slot::new(state), child: OnceLock::new() }
     }
 

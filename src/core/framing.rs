@@ -59,15 +59,18 @@ pub struct Until<'a> {
 
 impl<'a> Until<'a> {
     /// Ends with `separator`, which must not be empty, and is at most `max` bytes long with it.
+    #[inline]
     pub fn separator(separator: &'a [u8], max: usize, keep_end: bool) -> Self {
         Self { separator, max, keep_end, is_line: false, searched: (0, 0) }
     }
 
     /// A line: ends with `\n`; without its end it has lost `\r\n` or `\n`.
+    #[inline]
     pub fn line(max: usize, keep_end: bool) -> Self {
         Self { separator: b"\n", max, keep_end, is_line: true, searched: (0, 0) }
     }
 
+    #[inline(always)]
     fn find(&self, bytes: &[u8], from: usize) -> Option<usize> {
         let rest = bytes.get(from..)?;
         match self.separator {
@@ -79,7 +82,7 @@ impl<'a> Until<'a> {
 }
 
 impl Framing for Until<'_> {
-    #[inline]
+    #[inline(always)]
     fn look(&mut self, bytes: &[u8], epoch: u64) -> Found {
         let from = if self.searched.0 == epoch { self.searched.1 } else { 0 };
         let within = &bytes[..bytes.len().min(self.max)];

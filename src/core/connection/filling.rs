@@ -11,10 +11,18 @@ use crate::core::sys;
 /// From here on the kernel's copy takes longer (6 µs) than letting go of the interpreter and taking it again.
 const LARGE: usize = 64 << 10;
 
+/// From here on the bytes themselves take longer than the wake-up that a spin could save.
+const BULK: usize = 16 << 10;
+
 /// One non-blocking read into somewhere.
 pub(super) trait Fill: Send {
     /// Reads once, counts in `state.received` what left the kernel's queue, and tells how many bytes came; 0 is the end of the stream.
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize>;
+
+    /// Whether so much is awaited that a wake-up more or less does not matter, and to spin would only cost processor time.
+    fn is_bulk(&self, _state: &mut Reading) -> bool {
+        false
+    }
 
     /// Whether the read may copy much.
     fn is_large(&self, _state: &mut Reading) -> bool {
@@ -33,6 +41,10 @@ impl Fill for Ahead {
         let count = state.memory.fill(self.missing, |room| sys::read(socket, room))?;
         state.received += count as u64;
         Ok(count)
+    }
+
+    fn is_bulk(&self, _: &mut Reading) -> bool {
+        self.missing >= BULK
     }
 }
 
@@ -100,6 +112,10 @@ impl Fill for InPlace {
 
     fn is_large(&self, state: &mut Reading) -> bool {
         state.assembly.as_mut().is_some_and(|assembly| assembly.rest().len() > LARGE)
+    }
+
+    fn is_bulk(&self, state: &mut Reading) -> bool {
+        state.assembly.as_mut().is_some_and(|assembly| assembly.rest().len() >= BULK)
     }
 }
 

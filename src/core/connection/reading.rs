@@ -51,7 +51,7 @@ impl Connection {
     /// A frame that is whole in Rust memory already, if nobody is before this caller. The common case of a stream of small frames, made as short as
     /// it can be: one lock, one search, one copy (a line of 32 bytes: 35 ns less than the way of a call that may wait). `None` says nothing
     /// about the stream; [`recv_frame`](Self::recv_frame) does.
-    #[inline]
+    #[inline(always)]
     pub fn frame_at_hand<T>(&self, framing: &mut impl Framing, deliver: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let mut state = self.input.lock();
         if state.is_taken() {
@@ -184,8 +184,12 @@ impl Connection {
         let inside = self.enter(doing)?;
         let socket = &**inside;
         let mut reads = 0;
+        let mut emptied = false;
         loop {
-            let mut filled = if filler.is_large(state) {
+            // A bulk read that did not get all has emptied the queue: to try again at once would be a system call for nothing.
+            let mut filled = if std::mem::take(&mut emptied) {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else if filler.is_large(state) {
                 // The copy takes long enough to let others run meanwhile.
                 let mut filled = Ok(0);
                 state.take_turn();
@@ -198,8 +202,9 @@ impl Connection {
             };
             if filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 state.take_turn();
+                let spin = (!filler.is_bulk(state)).then_some(&self.spin);
                 let waited = MutexGuard::unlocked(state, || {
-                    self.gate.wait(socket, Interest::Read, wait, Some(&self.spin), &mut || {
+                    self.gate.wait(socket, Interest::Read, wait, spin, &mut || {
                         filled = self.fill(&mut self.input.lock(), filler, socket);
                         !filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
                     })
@@ -207,7 +212,10 @@ impl Connection {
                 waited?;
             }
             let ended = match filled {
-                Ok(count) => count == 0,
+                Ok(count) => {
+                    emptied = filler.is_bulk(state);
+                    count == 0
+                }
                 // Nothing from the kernel; but bytes may have been put back meanwhile.
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => false,
                 Err(error) => return Err(Halt::Failed(self.failed(doing, error))),

@@ -17,14 +17,18 @@ extern "C" fn forked() {
     GENERATION.fetch_add(1, Relaxed);
 }
 
-/// How many forks lie between this process and the one that loaded the crate. pthread_atfork(3) counts them, so that asking costs no
-/// system call.
-pub(crate) fn generation() -> u32 {
+/// Starts to count forks; pthread_atfork(3) does it, so that asking costs no system call.
+pub(crate) fn count_forks() {
     COUNTING.call_once(|| {
         // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec. Should there be no memory for it, forks go
-        // uncounted, and a child's close waits for nobody it should not: it finds the users' count at one.
+        // uncounted, and a child works with its parent's locks.
         unsafe { libc::pthread_atfork(None, None, Some(forked)) };
     });
+}
+
+/// How many forks lie between this process and the one that started to count.
+#[inline]
+pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 

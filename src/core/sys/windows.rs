@@ -61,6 +61,9 @@ fn checked(answer: i32) -> io::Result<()> {
 }
 
 /// There is no fork.
+pub(crate) fn count_forks() {}
+
+/// There is no fork.
 pub(crate) fn generation() -> u32 {
     0
 }
