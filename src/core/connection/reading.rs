@@ -14,7 +14,8 @@ use super::filling::{Ahead, Direct, Fill, InPlace, Peek};
 use super::halting::Halt;
 use crate::core::error::{Error, Result};
 use crate::core::framing::{Exactly, Found, Framing};
-use crate::core::sys::Interest;
+use crate::core::gate::Gate;
+use crate::core::sys::{self, Interest};
 use crate::core::wait::{Stop, Wait};
 
 /// The most that may be put back, in bytes.
@@ -203,7 +204,9 @@ impl Connection {
             if filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 state.take_turn();
                 let spin = (!filler.is_bulk(state)).then_some(&self.spin);
+                let gathered = filler.awaited(state).filter(|_| !wait.deadline.is_immediate());
                 let waited = MutexGuard::unlocked(state, || {
+                    let _until_it_ends = gathered.map(|count| LowWater::set(&self.gate, socket, count));
                     self.gate.wait(socket, Interest::Read, wait, spin, &mut || {
                         filled = self.fill(&mut self.input.lock(), filler, socket);
                         !filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -243,6 +246,26 @@ impl Connection {
                 Err(error)
             }
             filled => filled,
+        }
+    }
+}
+
+/// How many bytes make the socket readable, while a bulk read waits. An end, an error, or a buffer that can hold no more wakes it all the same
+/// (`tcp_stream_is_readable` in the kernel). Where the system refuses, the wait is as any other.
+struct LowWater<'a>(&'a Gate, &'a Socket);
+
+impl<'a> LowWater<'a> {
+    fn set(gate: &'a Gate, socket: &'a Socket, count: usize) -> Self {
+        let _or_one = sys::set_low_water(socket, count);
+        Self(gate, socket)
+    }
+}
+
+impl Drop for LowWater<'_> {
+    fn drop(&mut self) {
+        // Closed meanwhile, by a signal handler, the descriptor's number may be another's.
+        if self.0.is_open() {
+            let _it_was_one = sys::set_low_water(self.1, 1);
         }
     }
 }

@@ -122,3 +122,9 @@ pub(crate) fn is_about_the_client(error: &io::Error) -> bool {
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
+
+/// SO_RCVLOWAT (socket(7)).
+pub(crate) fn set_low_water(socket: &Socket, count: usize) -> io::Result<()> {
+    let count = libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX);
+    setsockopt(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, &count.to_ne_bytes())
+}

@@ -102,6 +102,11 @@ pub(crate) fn setsockopt(socket: &Socket, level: i32, option: i32, value: &[u8])
     checked(unsafe { ws::setsockopt(raw(socket), level, option, value.as_ptr(), length) })
 }
 
+/// There is no such option that WSAPoll would heed.
+pub(crate) fn set_low_water(_socket: &Socket, _count: usize) -> io::Result<()> {
+    Ok(())
+}
+
 pub(crate) fn is_error_option(level: i32, option: i32) -> bool {
     (level, option) == (ws::SOL_SOCKET, ws::SO_ERROR)
 }
