@@ -4,6 +4,7 @@ holds."""
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import sys
 import threading
@@ -11,8 +12,10 @@ import time
 
 import pytest
 import socklens as sl
-from helpers import in_thread
+from helpers import eventually, in_thread
 from test_waiting import full_listener, linux, sleeping_call
+
+Pair = tuple[sl.Connection, sl.Connection]
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +139,46 @@ def test_a_wake_up_for_an_earlier_wait_does_not_end_a_later_one() -> None:
                 sys.setswitchinterval(interval)
             with pytest.raises(TimeoutError, match="timed out"):
                 call.result(10)
+
+
+@linux
+def test_a_bulk_read_that_a_hand_over_ends_leaves_the_socket_as_it_was(pair: Pair) -> None:
+    """While it waits, the kernel may gather more before it calls the socket readable; a new owner knows nothing of
+    that."""
+    client, server = pair
+    with sleeping_call(lambda: server.recv_exactly(1 << 20)) as reading, server.to_socket() as sock:
+        with pytest.raises(sl.ClosedError):
+            reading.result(10)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+        client.send(b"x")
+        assert select.select([sock], [], [], 5)[0] == [sock]
+        sock.settimeout(5)
+        assert sock.recv(10) == b"x"
+
+
+@linux
+def test_a_bulk_read_that_a_refused_hand_over_ends_leaves_the_socket_as_it_was(pair: Pair) -> None:
+    client, server = pair
+    client.send(b"some")
+    eventually(lambda: len(server.input_buffer) == 4)
+    with sleeping_call(lambda: server.recv_exactly(1 << 20)) as reading:
+        with pytest.raises(BufferError, match="4 bytes"):
+            server.to_socket()
+        assert not server.closed
+        if not reading.done():
+            client.sendall(bytes((1 << 20) - 4))
+            assert reading.result(10) == b"some" + bytes((1 << 20) - 4)
+            client.send(b"some")
+    client.send(b"x")
+    assert server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+    assert server.recv_exactly(5, timeout=5) == b"somex"
+
+
+@linux
+def test_a_bulk_read_that_runs_out_of_time_leaves_the_socket_as_it_was(pair: Pair) -> None:
+    client, server = pair
+    with pytest.raises(TimeoutError):
+        server.recv_exactly(1 << 20, timeout=0.05)
+    assert server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+    client.send(b"x")
+    assert select.select([server], [], [], 5)[0] == [server]

@@ -24,7 +24,13 @@ State = sl.TcpState
 def test_a_successor_with_the_same_endpoints(
     listener: sl.Listener, end: Callable[[sl.Connection, sl.Connection], object]
 ) -> None:
-    with sl.connect(listener.local_addr, timeout=10) as first, listener.accept(timeout=10) as first_server:
+    # A port of which nothing rests in TIME_WAIT; one that the kernel chooses for a client may have an old connection to elsewhere.
+    with sl.listen() as free:
+        source = free.local_addr
+    with (
+        sl.connect(listener.local_addr, source=source, timeout=10) as first,
+        listener.accept(timeout=10) as first_server,
+    ):
         end(first, first_server)
         eventually(lambda: first.state == first_server.state == State.CLOSED)
         with (

@@ -164,20 +164,27 @@ fn finish(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, openin
     let gate = Gate::new(socket);
     {
         let inside = gate.enter().ok_or_else(|| Error::Closed(format!("connect to {target}: closed meanwhile")))?;
-        gate.wait(&inside, Interest::Write, wait, None, &mut || false).map_err(|stop| match stop {
-            Stop::Os(error) => reason::connect_failed(target, &error),
-            Stop::Interrupted => Error::Interrupted,
-            Stop::TimedOut => Error::TimedOut(format!(
-                "connect to {target} timed out after {} s: no answer to the SYN. The host is away, a firewall drops it, or the listener's backlog \
-                 is full",
-                wait.deadline.timeout().as_secs().unwrap_or(f64::INFINITY)
-            )),
-            _ => Error::WouldBlock(format!(
-                "connect to {target} would have to wait, and its timeout is 0; connect(…, wait=False) gives the connection while it is being made"
-            )),
-        })?;
-        if let Some(error) = inside.take_error().map_err(|error| reason::connect_failed(target, &error))? {
-            return Err(reason::connect_failed(target, &error));
+        let failed = |error: io::Error| reason::connect_failed(target, &error);
+        loop {
+            gate.wait(&inside, Interest::Write, wait, None, &mut || false).map_err(|stop| match stop {
+                Stop::Os(error) => reason::connect_failed(target, &error),
+                Stop::Interrupted => Error::Interrupted,
+                Stop::TimedOut => Error::TimedOut(format!(
+                    "connect to {target} timed out after {} s: no answer to the SYN. The host is away, a firewall drops it, or the listener's backlog \
+                     is full",
+                    wait.deadline.timeout().as_secs().unwrap_or(f64::INFINITY)
+                )),
+                _ => Error::WouldBlock(format!(
+                    "connect to {target} would have to wait, and its timeout is 0; connect(…, wait=False) gives the connection while it is being made"
+                )),
+            })?;
+            if let Some(error) = inside.take_error().map_err(failed)? {
+                return Err(failed(error));
+            }
+            // A wake-up that was meant for an earlier wait of this thread finds neither an error nor a peer.
+            if inside.peer_addr().is_ok() {
+                break;
+            }
         }
     }
     match gate.shut(wait.patience).and_then(Shut::take) {

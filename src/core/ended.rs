@@ -31,6 +31,11 @@ impl HowEnded {
         self.0.store(how as u8, Relaxed);
     }
 
+    /// Whether it ended so.
+    pub(super) fn is(&self, how: Ended) -> bool {
+        self.0.load(Relaxed) == how as u8
+    }
+
     /// The participle for a message: "it was closed".
     pub(super) fn word(&self) -> &'static str {
         match self.0.load(Relaxed) {

@@ -228,7 +228,13 @@ impl Gate {
     pub fn shut(&self, patience: &mut dyn Patience) -> Option<Shut<'_>> {
         let slot = self.0.slot();
         let mut inner = slot.state.lock();
-        let Some(mut socket) = inner.socket.take() else {
+        let mut socket = loop {
+            if let Some(socket) = inner.socket.take() {
+                break socket;
+            }
+            if !inner.closing {
+                return None;
+            }
             drop(inner);
             patience.released(&mut || {
                 let mut inner = slot.state.lock();
@@ -236,7 +242,8 @@ impl Gate {
                     slot.changed.wait(&mut inner);
                 }
             });
-            return None;
+            // Whoever had shut it may have opened it again.
+            inner = slot.state.lock();
         };
         inner.closing = true;
         for waker in inner.waiting.drain(..) {

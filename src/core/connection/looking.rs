@@ -1,7 +1,10 @@
 //! Views of a connection: each is a frozen copy, taken under the lock of its direction so that its parts fit together. Looking never changes
 //! anything, and never waits.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::Connection;
+use crate::core::ended::Ended;
 use crate::core::error::{Error, Result};
 use crate::core::info::TcpInfo;
 use crate::core::ports;
@@ -84,15 +87,26 @@ impl Connection {
     /// # Errors
     /// The kernel's.
     pub fn state(&self) -> Result<Option<TcpState>> {
-        let state = match self.with_socket("state", sys::tcp_state) {
-            Ok(state) => state,
-            Err(Error::Closed(_)) => return Ok(ports::state_of(self.local, self.peer)),
-            Err(error) => return Err(error),
-        };
-        match state {
-            Some(TcpState::CLOSED) => Ok(ports::state_of(self.local, self.peer).or(state)),
-            _ => Ok(state),
+        match self.with_socket("state", sys::tcp_state) {
+            Ok(Some(TcpState::CLOSED)) => Ok(self.remains(&[TcpState::TIME_WAIT]).or(Some(TcpState::CLOSED))),
+            Ok(state) => Ok(state),
+            Err(Error::Closed(_)) if self.ended.is(Ended::Detached) || self.gate.is_inherited() => {
+                // Somebody else goes on with it.
+                Ok(ports::state_of(self.local, self.peer))
+            }
+            Err(Error::Closed(_)) if self.left_nothing.load(Relaxed) => Ok(self.remains(&[TcpState::TIME_WAIT])),
+            Err(Error::Closed(_)) => {
+                Ok(self.remains(&[TcpState::FIN_WAIT_1, TcpState::FIN_WAIT_2, TcpState::CLOSING, TcpState::LAST_ACK, TcpState::TIME_WAIT]))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// What the kernel's table still holds of a connection that is over: one of `possible`. A row in another state is a successor with the same
+    /// endpoints.
+    fn remains(&self, possible: &[TcpState]) -> Option<TcpState> {
+        let state = ports::state_of(self.local, self.peer)?;
+        Some(if possible.contains(&state) { state } else { TcpState::CLOSED })
     }
 
     /// All that the kernel tells of it (TCP_INFO, tcp(7)).

@@ -29,7 +29,8 @@ use super::error::{Error, Result};
 use super::gate::{Gate, Inside};
 use super::reason::{self, Call};
 use super::spin::Spin;
-use super::sys::Interest;
+use super::state::TcpState;
+use super::sys::{self, Interest};
 use super::wait::{Patience, SharedTimeout, Stop, Timeout, Uninterrupted, Wait};
 use direction::{Direction, Reading, Writing};
 pub use reading::PUT_BACK_LIMIT;
@@ -59,6 +60,8 @@ pub struct Connection {
     broken: AtomicI32,
     /// Whether the handshake is still to be waited for.
     connecting: AtomicBool,
+    /// Whether the connection was over when this program closed it, or ended by RST then: of such a one only an earlier TIME_WAIT can be left.
+    left_nothing: AtomicBool,
     /// Whether this side has shut its receiving down: the end of the stream that it then reads is not the peer's.
     receiving_over: AtomicBool,
     /// How this program ended its use, once it did.
@@ -79,6 +82,7 @@ impl Connection {
             spin: Spin::default(),
             broken: AtomicI32::new(0),
             connecting: AtomicBool::new(false),
+            left_nothing: AtomicBool::new(false),
             receiving_over: AtomicBool::new(false),
             ended: HowEnded::default(),
         }
@@ -273,11 +277,19 @@ impl Connection {
         };
         self.output.lock().tail.forget();
         if let Some(socket) = &*shut {
+            let over = matches!(sys::tcp_state(socket), Ok(Some(TcpState::CLOSED)));
+            let reset = !self.gate.is_inherited() && (unread || how == Ended::Aborted || self.unread_in_kernel(socket));
+            self.left_nothing.store(over || reset, Relaxed);
             last(socket, unread);
         }
         // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.
         let mut shut = Some(shut);
         patience.released(&mut || drop(shut.take()));
+    }
+
+    /// Whether the kernel will send RST at close, because bytes of the peer are left in its queue.
+    fn unread_in_kernel(&self, socket: &Socket) -> bool {
+        sys::recv_queue(socket).is_ok_and(|queue| queue.unwrap_or(0) > 0)
     }
 
     /// Keeps an error that the kernel tells only once.
