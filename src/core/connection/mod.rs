@@ -252,6 +252,10 @@ impl Connection {
             shut.reopen();
             return Err(held);
         }
+        if let Some(socket) = &*shut {
+            // A bulk read that was woken could not put it back any more.
+            let _it_was_one = sys::set_low_water(socket, 1);
+        }
         shut.take().ok_or_else(|| self.closed(doing))
     }
 
