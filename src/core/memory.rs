@@ -1,5 +1,5 @@
-//! Bytes that left the kernel's receive queue and were not handed out yet, and a copy of the last bytes sent. Plain containers, no system calls
-//! but the one read that fills them.
+//! Bytes that left the kernel's receive queue and were not handed out yet, and a copy of the last bytes sent. Plain containers: the read that
+//! fills one is the caller's.
 
 use std::collections::VecDeque;
 use std::io;
