@@ -59,12 +59,15 @@ pub(super) struct Count(pub(super) i64);
 
 impl Count {
     /// As a size of at least `least`.
+    #[inline]
     pub(super) fn at_least(self, least: i64, doing: &str, name: &str) -> PyResult<usize> {
-        if self.0 >= least {
-            return Ok(usize::try_from(self.0).unwrap_or(usize::MAX));
-        }
+        if self.0 >= least { Ok(usize::try_from(self.0).unwrap_or(usize::MAX)) } else { Err(self.too_small(least, doing, name)) }
+    }
+
+    #[cold]
+    fn too_small(self, least: i64, doing: &str, name: &str) -> PyErr {
         let why = if self.0 == 0 { "; b\"\" would look as if the peer had finished" } else { "" };
-        Err(PyValueError::new_err(format!("{doing}: {name} is a number of bytes, {least} or more, not {}{why}", self.0)))
+        PyValueError::new_err(format!("{doing}: {name} is a number of bytes, {least} or more, not {}{why}", self.0))
     }
 }
 

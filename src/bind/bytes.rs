@@ -10,10 +10,16 @@ use pyo3::types::{PyBytes, PyString};
 
 use crate::core::{Error, Result};
 
+/// A copy as a `bytes` object, or nothing if there is no memory for it.
+#[inline]
+pub(super) fn copied_if_it_can_be<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyBytes>> {
+    // SAFETY: `bytes` has `len` readable bytes, which the call copies; no slice is longer than an isize can tell.
+    unsafe { made(py, bytes.as_ptr().cast(), bytes.len().cast_signed()) }
+}
+
 /// A copy as a `bytes` object; unlike `PyBytes::new` it does not panic when there is no memory.
 pub(super) fn copied<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyBytes>> {
-    // SAFETY: `bytes` has `len` readable bytes, which the call copies.
-    unsafe { made(py, bytes.as_ptr().cast(), bytes.len()) }
+    copied_if_it_can_be(py, bytes).ok_or_else(|| no_memory(bytes.len()))
 }
 
 /// A copy of memory that a read has written.
@@ -30,8 +36,9 @@ pub(super) fn filled<'py>(
     size: usize,
     fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<()>,
 ) -> Result<Bound<'py, PyBytes>> {
+    let length = isize::try_from(size).map_err(|_| no_memory(size))?;
     // SAFETY: a null pointer asks for room alone. Nobody else knows the object before it is returned, so its bytes may be written.
-    let object = unsafe { made(py, std::ptr::null(), size) }?;
+    let object = unsafe { made(py, std::ptr::null(), length) }.ok_or_else(|| no_memory(size))?;
     // SAFETY: see above; the object holds `size` bytes behind this pointer.
     let target = unsafe { std::slice::from_raw_parts_mut(ffi::PyBytes_AsString(object.as_ptr()).cast::<MaybeUninit<u8>>(), size) };
     fill(target)?;
@@ -39,26 +46,42 @@ pub(super) fn filled<'py>(
 }
 
 /// # Safety
-/// `from` is null, or has `size` readable bytes.
-unsafe fn made<'py>(py: Python<'py>, from: *const std::ffi::c_char, size: usize) -> Result<Bound<'py, PyBytes>> {
-    let no_memory = || Error::Memory(format!("there is no memory for {size} bytes at once; take them in smaller pieces"));
-    let length = isize::try_from(size).map_err(|_| no_memory())?;
+/// `from` is null, or has `size` readable bytes; `size` is not negative.
+#[inline]
+unsafe fn made<'py>(py: Python<'py>, from: *const std::ffi::c_char, size: isize) -> Option<Bound<'py, PyBytes>> {
     // SAFETY: by the caller's promise; `from_owned_ptr_or_opt` takes over the one reference to the new object.
-    let object = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyBytes_FromStringAndSize(from, length)) };
-    let Some(object) = object else {
+    let object = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyBytes_FromStringAndSize(from, size)) };
+    if object.is_none() {
         drop(PyErr::take(py));
-        return Err(no_memory());
-    };
+    }
     // SAFETY: the object is of type bytes by construction.
-    Ok(unsafe { object.cast_into_unchecked::<PyBytes>() })
+    object.map(|object| unsafe { object.cast_into_unchecked::<PyBytes>() })
+}
+
+#[cold]
+fn no_memory(size: usize) -> Error {
+    Error::Memory(format!("there is no memory for {size} bytes at once; take them in smaller pieces"))
 }
 
 /// Calls `work` with the bytes of any object that has a contiguous buffer.
+#[inline(always)]
 pub(super) fn reading<T>(doing: &str, data: &Bound<'_, PyAny>, work: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-    if data.is_exact_instance_of::<PyBytes>() {
-        // SAFETY: just checked; by its exact type, which costs no call, where a cast asks for the type's flags.
-        return work(unsafe { data.cast_unchecked::<PyBytes>() }.as_bytes());
+    match plain(data) {
+        Some(bytes) => work(bytes),
+        None => reading_buffer(doing, data, work),
     }
+}
+
+/// The bytes of an object that is `bytes` and nothing else, the common case. By its exact type, which costs no call, where a cast asks for
+/// the type's flags.
+#[inline(always)]
+fn plain<'a>(data: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    // SAFETY: just checked.
+    data.is_exact_instance_of::<PyBytes>().then(|| unsafe { data.cast_unchecked::<PyBytes>() }.as_bytes())
+}
+
+#[inline(never)]
+fn reading_buffer<T>(doing: &str, data: &Bound<'_, PyAny>, work: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
     if data.is_instance_of::<PyString>() {
         let text = data.repr()?.to_string();
         let shown = if text.chars().count() > 40 { "text".to_owned() } else { text };
