@@ -6,6 +6,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use socket2::Socket;
@@ -20,7 +21,11 @@ const UNWOKEN: Duration = Duration::from_millis(50);
 
 /// A socket and those who use it.
 #[derive(Debug)]
-pub struct Gate(Forked<Inner>);
+pub struct Gate {
+    inner: Forked<Inner>,
+    /// Whether somebody waits, or waited, for all to leave: only then has one who leaves to say so. Two atomic operations less for every call.
+    expects: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -60,7 +65,7 @@ impl Shut<'_> {
 
     /// Opens the gate again.
     pub fn reopen(mut self) {
-        self.gate.0.lock().socket = self.socket.take().map(Arc::new);
+        self.gate.inner.lock().socket = self.socket.take().map(Arc::new);
     }
 }
 
@@ -75,7 +80,7 @@ impl Deref for Shut<'_> {
 impl Drop for Shut<'_> {
     fn drop(&mut self) {
         drop(self.socket.take());
-        let slot = self.gate.0.slot();
+        let slot = self.gate.inner.slot();
         slot.state.lock().closing = false;
         slot.changed.notify_all();
     }
@@ -102,8 +107,10 @@ impl Deref for Inside<'_> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.socket = None;
-        let slot = self.gate.0.slot();
-        if slot.state.lock().socket.is_none() {
+        if self.gate.expects.load(SeqCst) {
+            let slot = self.gate.inner.slot();
+            // Under the lock, so that it does not come between the other's look and its sleep.
+            drop(slot.state.lock());
             slot.changed.notify_all();
         }
     }
@@ -112,23 +119,23 @@ impl Drop for Inside<'_> {
 impl Gate {
     /// An open gate around a socket, which becomes non-blocking by whoever made it.
     pub fn new(socket: Socket) -> Self {
-        Self(Forked::new(Inner::around(Some(socket))))
+        Self { inner: Forked::new(Inner::around(Some(socket))), expects: AtomicBool::new(false) }
     }
 
     /// Whether this process shares the open file with its parent.
     pub(super) fn is_inherited(&self) -> bool {
-        self.0.is_inherited()
+        self.inner.is_inherited()
     }
 
     /// Goes inside; `None` once shut.
     pub fn enter(&self) -> Option<Inside<'_>> {
-        let socket = self.0.lock().socket.clone()?;
+        let socket = self.inner.lock().socket.clone()?;
         Some(Inside { gate: self, socket: Some(socket) })
     }
 
     /// Whether it still lets anybody in.
     pub fn is_open(&self) -> bool {
-        self.0.lock().socket.is_some()
+        self.inner.lock().socket.is_some()
     }
 
     /// Sleeps until the socket is ready for `interest`, or `attempt` succeeds during a spin (it is not called otherwise), or somebody nudges: the
@@ -188,12 +195,12 @@ impl Gate {
     /// # Errors
     /// [`Stop::Interrupted`], or [`Stop::Closed`]: the socket must not be used any more then.
     pub(crate) fn check(&self, wait: &mut Wait<'_>) -> Result<(), Stop> {
-        let slot = self.0.slot();
+        let slot = self.inner.slot();
         slot.state.lock().aside += 1;
         slot.changed.notify_all();
         let checked = wait.check();
         // Not `slot`: a signal handler may have forked, and this may be the child, where nobody has stepped aside yet.
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         inner.aside = inner.aside.saturating_sub(1);
         let open = inner.socket.is_some();
         drop(inner);
@@ -203,11 +210,11 @@ impl Gate {
 
     /// Wakes all who sleep here, so that they look again.
     pub(crate) fn nudge(&self) {
-        self.0.lock().waiting.iter().for_each(|waker| waker.wake());
+        self.inner.lock().waiting.iter().for_each(|waker| waker.wake());
     }
 
     fn register(&self, waker: Option<&Arc<Waker>>) -> Result<(), Stop> {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         if inner.socket.is_none() {
             return Err(Stop::Closed);
         }
@@ -217,7 +224,7 @@ impl Gate {
 
     fn deregister(&self, waker: Option<&Arc<Waker>>) {
         let Some(waker) = waker else { return };
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         if let Some(at) = inner.waiting.iter().position(|other| Arc::ptr_eq(other, waker)) {
             inner.waiting.swap_remove(at);
         }
@@ -226,7 +233,7 @@ impl Gate {
     /// Lets nobody in any more, wakes all who wait, and gives the socket to the caller when the last has left. `None` if it was shut before; if
     /// another thread is about to close the socket, it is closed when this returns.
     pub fn shut(&self, patience: &mut dyn Patience) -> Option<Shut<'_>> {
-        let slot = self.0.slot();
+        let slot = self.inner.slot();
         let mut inner = slot.state.lock();
         let mut socket = loop {
             if let Some(socket) = inner.socket.take() {
@@ -246,6 +253,7 @@ impl Gate {
             inner = slot.state.lock();
         };
         inner.closing = true;
+        self.expects.store(true, SeqCst);
         for waker in inner.waiting.drain(..) {
             waker.wake();
         }
