@@ -129,8 +129,9 @@ impl Fill for InPlace {
         (missing >= GATHERED).then_some(missing.min(MOST_GATHERED))
     }
 
-    fn is_bulk(&self, state: &mut Reading) -> bool {
-        state.assembly.as_mut().is_some_and(|assembly| assembly.rest().len() >= BULK)
+    /// Only a read of 64 KiB or more is done in place. Its last bytes are no more urgent than its first.
+    fn is_bulk(&self, _: &mut Reading) -> bool {
+        true
     }
 }
 
