@@ -1,5 +1,7 @@
 //! The class Connection: who it connects, what the kernel sees, its options, its life. Its send and recv families have rooms of their own.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -23,13 +25,14 @@ use crate::core;
 /// close it.
 #[pyclass(frozen, weakref, module = "socklens")]
 pub(super) struct Connection {
-    pub(super) core: core::Connection,
+    /// Shared with the server that drives it, if one does.
+    pub(super) core: Arc<core::Connection>,
     site: Site,
 }
 
 impl Connection {
     pub(super) fn new(core: core::Connection, site: Site) -> Self {
-        Self { core, site }
+        Self { core: Arc::new(core), site }
     }
 }
 

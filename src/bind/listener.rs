@@ -1,5 +1,7 @@
 //! The class Listener. It knows the Python objects of its live connections by weak references only: it does not keep them open.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
@@ -23,7 +25,8 @@ use crate::core;
 /// statement, or close it.
 #[pyclass(frozen, weakref, module = "socklens")]
 pub(super) struct Listener {
-    core: core::Listener,
+    /// Shared with the server that accepts from it, if one does.
+    pub(super) core: Arc<core::Listener>,
     site: Site,
     accepted: Mutex<Roll>,
 }
@@ -37,7 +40,7 @@ struct Roll {
 
 impl Listener {
     pub(super) fn new(core: core::Listener, site: Site) -> Self {
-        Self { core, site, accepted: Mutex::default() }
+        Self { core: Arc::new(core), site, accepted: Mutex::default() }
     }
 
     fn take_in<'py>(&self, py: Python<'py>, connection: core::Connection) -> PyResult<Bound<'py, Connection>> {
