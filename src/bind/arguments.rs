@@ -174,12 +174,12 @@ pub(super) fn byte_order(text: &str) -> PyResult<ByteOrder> {
 }
 
 /// A kernel buffer size to ask for.
-pub(super) fn buffer_size(size: Option<Count>, name: &str) -> PyResult<Option<usize>> {
+pub(super) fn buffer_size(size: Option<Count>, name: &str) -> PyResult<Option<u32>> {
     let Some(size) = size else { return Ok(None) };
-    if !(1..=i64::from(i32::MAX)).contains(&size.0) {
-        return Err(PyValueError::new_err(format!("{name} is a number of bytes from 1 to {}, not {}", i32::MAX, size.0)));
-    }
-    size.at_least(1, "", name).map(Some)
+    // The kernel takes a signed int.
+    let fits = i32::try_from(size.0).ok().and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
+    fits.map(Some)
+        .ok_or_else(|| PyValueError::new_err(format!("{name} is a number of bytes from 1 to {}, not {}", i32::MAX, size.0)))
 }
 
 /// A socket address as the package's `Address`.

@@ -1,8 +1,33 @@
 //! Endpoints as people write them. Pure functions: nothing here asks the network.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use super::error::{Error, Result};
+
+/// A socket address in half the room: most are IPv4, and the others lie elsewhere.
+#[derive(Clone, Debug)]
+pub(super) enum Endpoint {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl Endpoint {
+    pub(super) fn get(&self) -> SocketAddr {
+        match self {
+            Self::V4(v4) => SocketAddr::V4(*v4),
+            Self::V6(v6) => SocketAddr::V6(**v6),
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(addr: SocketAddr) -> Self {
+        match addr {
+            SocketAddr::V4(v4) => Self::V4(v4),
+            SocketAddr::V6(v6) => Self::V6(Box::new(v6)),
+        }
+    }
+}
 
 /// The host part as text, with the zone of a link-local IPv6 address (RFC 4007): `127.0.0.1`, `::1`, `fe80::1%2`.
 pub fn host(addr: &SocketAddr) -> String {

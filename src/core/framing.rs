@@ -23,7 +23,7 @@ pub enum Found {
 /// A rule that says where a frame ends.
 pub trait Framing {
     /// Looks at all the bytes there are. `epoch` is another number whenever the front of `bytes` has changed since the last look.
-    fn look(&mut self, bytes: &[u8], epoch: u64) -> Found;
+    fn look(&mut self, bytes: &[u8], epoch: u32) -> Found;
     /// What it is when the stream has ended and a look said that more is needed; `None` is a frame cut off.
     fn at_end(&self, _bytes: &[u8]) -> Option<Found> {
         None
@@ -54,7 +54,7 @@ pub struct Until<'a> {
     keep_end: bool,
     /// A line loses a `\r` before its `\n` as well.
     is_line: bool,
-    searched: (u64, usize),
+    searched: (u32, usize),
 }
 
 impl<'a> Until<'a> {
@@ -83,7 +83,7 @@ impl<'a> Until<'a> {
 
 impl Framing for Until<'_> {
     #[inline(always)]
-    fn look(&mut self, bytes: &[u8], epoch: u64) -> Found {
+    fn look(&mut self, bytes: &[u8], epoch: u32) -> Found {
         let from = if self.searched.0 == epoch { self.searched.1 } else { 0 };
         let within = &bytes[..bytes.len().min(self.max)];
         let Some(at) = self.find(within, from) else {
@@ -120,7 +120,7 @@ impl Framing for Until<'_> {
 pub struct Exactly(pub usize);
 
 impl Framing for Exactly {
-    fn look(&mut self, bytes: &[u8], _epoch: u64) -> Found {
+    fn look(&mut self, bytes: &[u8], _epoch: u32) -> Found {
         if bytes.len() >= self.0 { Found::Whole { payload: 0..self.0, length: self.0 } } else { Found::More(self.0 - bytes.len()) }
     }
 
@@ -145,7 +145,7 @@ pub struct ToEnd {
 }
 
 impl Framing for ToEnd {
-    fn look(&mut self, bytes: &[u8], _epoch: u64) -> Found {
+    fn look(&mut self, bytes: &[u8], _epoch: u32) -> Found {
         if bytes.len() > self.max { Found::TooLong } else { Found::More(1) }
     }
 
@@ -220,7 +220,7 @@ impl Prefixed {
 }
 
 impl Framing for Prefixed {
-    fn look(&mut self, bytes: &[u8], _epoch: u64) -> Found {
+    fn look(&mut self, bytes: &[u8], _epoch: u32) -> Found {
         let Some(header) = bytes.get(..self.width) else {
             return Found::More(self.width - bytes.len());
         };

@@ -17,9 +17,9 @@ pub struct Memory {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    chunk: usize,
+    chunk: u32,
     /// Counts every change at the front, so that a half-done search knows to start again.
-    epoch: u64,
+    epoch: u32,
 }
 
 impl Memory {
@@ -40,14 +40,14 @@ impl Memory {
     }
 
     /// Changes whenever bytes were taken from or put at the front.
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
     /// Drops the oldest `count` bytes, which somebody has taken.
     #[inline]
     pub fn consume(&mut self, count: usize) {
-        self.epoch += 1;
+        self.epoch = self.epoch.wrapping_add(1);
         self.start = (self.start + count).min(self.end);
         if self.is_empty() {
             self.start = 0;
@@ -77,7 +77,7 @@ impl Memory {
 
     /// Puts bytes back in front of all others.
     pub fn put_back(&mut self, bytes: &[u8]) {
-        self.epoch += 1;
+        self.epoch = self.epoch.wrapping_add(1);
         if bytes.len() > self.start {
             // Room in front, and as much again: whoever puts back byte by byte does not move everything each time.
             let held = self.len();
@@ -97,13 +97,13 @@ impl Memory {
     /// # Errors
     /// Those of the read, or that there is no memory; nothing is lost then.
     pub fn fill(&mut self, missing: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        let wanted = self.chunk.max(FIRST_CHUNK).max(missing.min(LARGEST_CHUNK));
+        let wanted = (self.chunk as usize).max(FIRST_CHUNK).max(missing.min(LARGEST_CHUNK));
         self.make_room(wanted)?;
         let room = self.end..self.end + wanted;
         let count = read(&mut self.bytes[room])?;
         self.end += count;
         if count == wanted {
-            self.chunk = (wanted * 2).min(LARGEST_CHUNK);
+            self.chunk = (wanted * 2).min(LARGEST_CHUNK) as u32;
         }
         Ok(count)
     }
@@ -150,10 +150,6 @@ impl Tail {
         self.0.range(skip..).copied().collect()
     }
 
-    /// Gives the memory back: nothing is outstanding.
-    pub fn forget(&mut self) {
-        self.0 = VecDeque::new();
-    }
 }
 
 #[cfg(test)]

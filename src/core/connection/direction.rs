@@ -15,7 +15,7 @@ use crate::core::wait::{Stop, Wait};
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) memory: Memory,
-    pub(super) assembly: Option<Assembly>,
+    pub(super) assembly: Option<Box<Assembly>>,
     pub(super) received: u64,
     pub(super) read: u64,
     pub(super) put_back: u64,
@@ -31,8 +31,29 @@ impl Reading {
 /// The writing direction's state.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
-    pub(super) tail: Tail,
+    tail: Option<Box<Tail>>,
     pub(super) sent: u64,
+}
+
+impl Writing {
+    /// Counts and remembers what the kernel just took.
+    pub(super) fn handed_over(&mut self, bytes: &[u8]) {
+        self.sent += bytes.len() as u64;
+        self.tail.get_or_insert_default().push(bytes);
+    }
+
+    /// The last `count` bytes sent, or as many of them as are kept. With none outstanding the memory is given back.
+    pub(super) fn outstanding(&mut self, count: usize) -> Vec<u8> {
+        if count == 0 {
+            self.tail = None;
+        }
+        self.tail.as_ref().map_or_else(Vec::new, |tail| tail.last(count))
+    }
+
+    /// Gives the memory back: there will be no more looks.
+    pub(super) fn forget(&mut self) {
+        self.tail = None;
+    }
 }
 
 /// A direction's state, and the thread that waits there.

@@ -30,7 +30,7 @@ impl Connection {
             if wanted > 0 {
                 content.extend(sys::peek(socket, wanted)?);
             }
-            Ok(Input { rust, kernel, capacity: socket.recv_buffer_size()?, asked: self.asked.recv_buffer, content })
+            Ok(Input { rust, kernel, capacity: socket.recv_buffer_size()?, asked: self.asked.recv_buffer.map(|size| size as usize), content })
         })
     }
 
@@ -54,19 +54,13 @@ impl Connection {
             let mut state = self.output.lock();
             let unsent = sys::send_queue_unsent(socket)?;
             let outstanding = sys::send_queue(socket)?;
-            let content = match outstanding {
-                Some(count) if count > 0 => state.tail.last(count),
-                _ => Vec::new(),
-            };
-            if outstanding == Some(0) {
-                state.tail.forget();
-            }
+            let content = state.outstanding(outstanding.unwrap_or(0));
             Ok(Output {
                 outstanding,
                 // Asked first, so an ACK in between can only have made the whole smaller than its part.
                 unsent: unsent.map(|count| count.min(outstanding.unwrap_or(count))),
                 capacity: socket.send_buffer_size()?,
-                asked: self.asked.send_buffer,
+                asked: self.asked.send_buffer.map(|size| size as usize),
                 not_kept: outstanding.unwrap_or(0) - content.len(),
                 content,
             })
@@ -92,7 +86,7 @@ impl Connection {
             Ok(state) => Ok(state),
             Err(Error::Closed(_)) if self.ended.is(Ended::Detached) || self.gate.is_inherited() => {
                 // Somebody else goes on with it.
-                Ok(ports::state_of(self.local, self.peer))
+                Ok(ports::state_of(self.local_addr(), self.peer_addr()))
             }
             Err(Error::Closed(_)) if self.left_nothing.load(Relaxed) => Ok(self.remains(&[TcpState::TIME_WAIT])),
             Err(Error::Closed(_)) => {
@@ -105,7 +99,7 @@ impl Connection {
     /// What the kernel's table still holds of a connection that is over: one of `possible`. A row in another state is a successor with the same
     /// endpoints.
     fn remains(&self, possible: &[TcpState]) -> Option<TcpState> {
-        let state = ports::state_of(self.local, self.peer)?;
+        let state = ports::state_of(self.local_addr(), self.peer_addr())?;
         Some(if possible.contains(&state) { state } else { TcpState::CLOSED })
     }
 

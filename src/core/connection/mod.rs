@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
+use super::address::Endpoint;
 use super::ended::{Ended, HowEnded};
 use super::error::{Error, Result};
 use super::gate::{Gate, Inside};
@@ -39,17 +40,17 @@ pub use reading::PUT_BACK_LIMIT;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// `recv_buffer`, in bytes.
-    pub recv_buffer: Option<usize>,
+    pub recv_buffer: Option<u32>,
     /// `send_buffer`, in bytes.
-    pub send_buffer: Option<usize>,
+    pub send_buffer: Option<u32>,
 }
 
-/// One end of a TCP connection.
+/// One end of a TCP connection. A server may have ten thousand of them, so what most of them never need lies behind a pointer.
 #[derive(Debug)]
 pub struct Connection {
     gate: Gate,
-    local: SocketAddr,
-    peer: SocketAddr,
+    local: Endpoint,
+    peer: Endpoint,
     asked: Asked,
     timeout: SharedTimeout,
     input: Direction<Reading>,
@@ -73,8 +74,8 @@ impl Connection {
     pub fn new(socket: Socket, local: SocketAddr, peer: SocketAddr, asked: Asked, timeout: Timeout) -> Self {
         Self {
             gate: Gate::new(socket),
-            local,
-            peer,
+            local: local.into(),
+            peer: peer.into(),
             asked,
             timeout: SharedTimeout::new(timeout),
             input: Direction::default(),
@@ -123,12 +124,12 @@ impl Connection {
 
     /// This end's address.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.local.get()
     }
 
     /// The other end's address.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.peer.get()
     }
 
     /// How long a call waits unless it says otherwise.
@@ -189,7 +190,7 @@ impl Connection {
             None => self.unbroken(doing),
             Some(error) => {
                 self.remember(&error);
-                Err(reason::connect_failed(self.peer, &error))
+                Err(reason::connect_failed(self.peer_addr(), &error))
             }
         }
     }
@@ -279,7 +280,7 @@ impl Connection {
             state.memory = super::memory::Memory::default();
             unread
         };
-        self.output.lock().tail.forget();
+        self.output.lock().forget();
         if let Some(socket) = &*shut {
             let over = matches!(sys::tcp_state(socket), Ok(Some(TcpState::CLOSED)));
             let reset = !self.gate.is_inherited() && (unread || how == Ended::Aborted || self.unread_in_kernel(socket));
@@ -342,6 +343,6 @@ impl Drop for Connection {
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection {} -> {}", self.local, self.peer)
+        write!(f, "Connection {} -> {}", self.local_addr(), self.peer_addr())
     }
 }

@@ -280,7 +280,7 @@ impl Assembling<'_> {
     fn begin(&mut self, mut assembly: Assembly) {
         let count = self.state.memory.take_into(assembly.rest());
         assembly.advance(count);
-        self.state.assembly = Some(assembly);
+        self.state.assembly = Some(Box::new(assembly));
     }
 }
 

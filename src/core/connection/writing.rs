@@ -143,8 +143,7 @@ fn hand_over(state: &mut Writing, socket: &Socket, [first, second]: [&[u8]; 2]) 
         (first, second) => socket.send_vectored_with_flags(&[IoSlice::new(first), IoSlice::new(second)], SEND_FLAGS)?,
     };
     let of_first = count.min(first.len());
-    state.tail.push(&first[..of_first]);
-    state.tail.push(&second[..count - of_first]);
-    state.sent += count as u64;
+    state.handed_over(&first[..of_first]);
+    state.handed_over(&second[..count - of_first]);
     Ok(count)
 }
