@@ -178,8 +178,7 @@ pub(super) fn buffer_size(size: Option<Count>, name: &str) -> PyResult<Option<u3
     let Some(size) = size else { return Ok(None) };
     // The kernel takes a signed int.
     let fits = i32::try_from(size.0).ok().and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
-    fits.map(Some)
-        .ok_or_else(|| PyValueError::new_err(format!("{name} is a number of bytes from 1 to {}, not {}", i32::MAX, size.0)))
+    fits.map(Some).ok_or_else(|| PyValueError::new_err(format!("{name} is a number of bytes from 1 to {}, not {}", i32::MAX, size.0)))
 }
 
 /// A socket address as the package's `Address`.

@@ -34,11 +34,17 @@ impl Connection {
     pub(super) fn new(core: core::Connection, site: Site) -> Self {
         Self { core: Arc::new(core), site }
     }
+
+    /// Another object for a connection that a server drives.
+    pub(super) fn shared(core: Arc<core::Connection>, site: Site) -> Self {
+        Self { core, site }
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if !self.core.is_closed() {
+        // A server closes its own clients.
+        if !self.core.is_closed() && !self.core.is_driven() {
             warn_unclosed(&self.core.to_string(), &self.site);
             // With a linger time the kernel's close sleeps; the core's own drop, which comes next, would do so with the interpreter held.
             let _or_by_its_own_drop = Python::try_attach(|py| releasing(py, |patience| self.core.close(patience)));

@@ -33,7 +33,7 @@ pub(super) fn raise(py: Python<'_>, error: Error, raised: Option<PyErr>) -> PyEr
         Error::Closed(text) => ClosedError::new_err((code::EBADF, text)),
         Error::WouldBlock(text) => PyBlockingIOError::new_err((code::EAGAIN, text)),
         Error::TimedOut(text) => PyTimeoutError::new_err((code::ETIMEDOUT, text)),
-        Error::Reentered(text) => PyRuntimeError::new_err(text),
+        Error::Reentered(text) | Error::Driven(text) => PyRuntimeError::new_err(text),
         Error::Interrupted => raised.unwrap_or_else(|| PyOSError::new_err("interrupted")),
         Error::Os { code, message } => PyOSError::new_err((code, message)),
         Error::InUse { code, message, at } => match held_by(py, at) {

@@ -8,11 +8,13 @@ mod errors;
 mod handover;
 mod info;
 mod listener;
+mod on_message;
 mod opening;
 mod options;
 mod patience;
 mod receiving;
 mod sending;
+mod server;
 mod site;
 mod view;
 
@@ -30,9 +32,13 @@ mod _socklens {
     #[pymodule_export]
     use super::listener::Listener;
     #[pymodule_export]
+    use super::on_message::OnMessage;
+    #[pymodule_export]
     use super::opening::{bind_listener, connect, get_default_timeout, holders, pair, parts, set_default_timeout};
     #[pymodule_export]
     use super::receiving::Lines;
+    #[pymodule_export]
+    use super::server::{Chat, Daytime, Discard, Echo, LineEcho, Reactor};
     #[pymodule_export]
     use super::view::{InputBuffer, OutputBuffer, Totals};
 

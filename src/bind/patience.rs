@@ -48,6 +48,30 @@ pub(super) fn releasing<T>(py: Python<'_>, call: impl FnOnce(&mut dyn Patience) 
     call(&mut Releasing { py, raised: None })
 }
 
+/// Runs a server's loop on this thread, which keeps the interpreter but while the loop waits.
+pub(super) fn serving(py: Python<'_>, run: impl FnOnce(&mut dyn Patience)) {
+    run(&mut Serving { py });
+}
+
+/// Signals are the main thread's matter; a loop that is run there is ended by `stop`.
+struct Serving<'py> {
+    py: Python<'py>,
+}
+
+impl Patience for Serving<'_> {
+    fn slice(&self) -> Option<Duration> {
+        None
+    }
+
+    fn released(&mut self, work: &mut (dyn FnMut() + Send)) {
+        self.py.detach(work);
+    }
+
+    fn check(&mut self) -> std::result::Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
 /// Calls the core with something that may read a large table of the kernel's, while others run.
 pub(super) fn unhurried<T: Send>(py: Python<'_>, call: impl Fn() -> Result<T> + Send + Sync) -> PyResult<T> {
     py.detach(&call).map_err(|error| raise(py, error, None))

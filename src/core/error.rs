@@ -66,6 +66,9 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A server reads this connection; nobody else may.
+    #[error("{0}")]
+    Driven(String),
     /// A number outside its range.
     #[error("{0}")]
     Range(String),
@@ -99,6 +102,7 @@ impl Error {
             | Self::WouldBlock(message)
             | Self::TimedOut(message)
             | Self::Reentered(message)
+            | Self::Driven(message)
             | Self::Range(message)
             | Self::Invalid(message)
             | Self::Held(message)

@@ -164,9 +164,27 @@ impl Listener {
         }
     }
 
+    /// The next client if one waits, without the wait.
+    pub(super) fn accept_now(&self) -> io::Result<Option<Connection>> {
+        let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
+        loop {
+            match sys::accept(&inside) {
+                Ok((socket, peer)) => {
+                    if let Some(connection) = self.welcome(socket, peer) {
+                        return Ok(Some(connection));
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if sys::is_about_the_client(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Makes the connection; `None` for a client that is gone already, so far that it has no address any more.
     fn welcome(&self, socket: Socket, peer: Option<SocketAddr>) -> Option<Connection> {
-        let local = socket.local_addr().ok()?.as_socket()?;
+        // A listener on one address has told where its clients arrive; one on all of them has not.
+        let local = if self.local.ip().is_unspecified() { local_of(&socket).ok()? } else { self.local };
         self.accepted.fetch_add(1, Relaxed);
         Some(Connection::new(socket, local, peer?, self.asked, self.timeout()))
     }

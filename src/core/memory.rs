@@ -92,13 +92,31 @@ impl Memory {
         self.bytes[self.start..self.start + bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Adds bytes behind what it holds, in room that fits them.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.make_room(bytes.len(), bytes.len())?;
+        self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+        Ok(())
+    }
+
+    /// Gives the room of an empty memory back.
+    pub fn give_back(&mut self) {
+        if self.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+
     /// One `read` behind what it holds; `missing` is how many bytes the reader still lacks, if that is known.
     ///
     /// # Errors
     /// Those of the read, or that there is no memory; nothing is lost then.
     pub fn fill(&mut self, missing: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
         let wanted = (self.chunk as usize).max(FIRST_CHUNK).max(missing.min(LARGEST_CHUNK));
-        self.make_room(wanted)?;
+        self.make_room(wanted, FIRST_CHUNK)?;
         let room = self.end..self.end + wanted;
         let count = read(&mut self.bytes[room])?;
         self.end += count;
@@ -108,7 +126,7 @@ impl Memory {
         Ok(count)
     }
 
-    fn make_room(&mut self, wanted: usize) -> io::Result<()> {
+    fn make_room(&mut self, wanted: usize, at_least: usize) -> io::Result<()> {
         if self.bytes.len() - self.end >= wanted {
             return Ok(());
         }
@@ -118,7 +136,7 @@ impl Memory {
             self.end -= self.start;
             self.start = 0;
         } else {
-            let size = (self.end + wanted).max(self.bytes.len() * 2).max(FIRST_CHUNK);
+            let size = (self.end + wanted).max(self.bytes.len() * 2).max(at_least);
             // A frame that the caller allows may be larger than what this machine can hold.
             self.bytes.try_reserve_exact(size - self.bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
             self.bytes.resize(size, 0);
@@ -149,7 +167,6 @@ impl Tail {
         let skip = self.0.len().saturating_sub(outstanding);
         self.0.range(skip..).copied().collect()
     }
-
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod ports;
 mod reason;
 pub mod resolve;
+pub mod server;
 mod spin;
 pub mod state;
 mod sys;

@@ -18,9 +18,11 @@ pub struct Input {
     pub content: Vec<u8>,
 }
 
-/// The output buffer at one moment: what the kernel took from this program and the peer has not acknowledged.
+/// The output buffer at one moment: what the kernel took from this program and the peer has not acknowledged, and what waits for the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
+    /// Bytes that a server has for this client and the kernel has not taken yet. Counted.
+    pub rust: usize,
     /// Outstanding bytes (SIOCOUTQ). `None` where the system does not tell.
     pub outstanding: Option<usize>,
     /// How many of them were not sent at all yet (SIOCOUTQNSD). `None` where the system does not tell.
@@ -31,7 +33,7 @@ pub struct Output {
     pub asked: Option<usize>,
     /// How many of the oldest outstanding bytes are no longer held in the copy.
     pub not_kept: usize,
-    /// The outstanding bytes after those, oldest first, from the copy of the last bytes sent.
+    /// The outstanding bytes after those, oldest first, from the copy of the last bytes sent; then those in Rust, up to [`CONTENT_LIMIT`] of them.
     pub content: Vec<u8>,
 }
 

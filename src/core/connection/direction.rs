@@ -1,5 +1,6 @@
 //! One direction of a connection: its state behind a lock, and the turn of the one who waits there.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::thread::ThreadId;
 
@@ -32,6 +33,8 @@ impl Reading {
 #[derive(Debug, Default)]
 pub(super) struct Writing {
     tail: Option<Box<Tail>>,
+    /// What a server has for this client and the kernel has not taken yet.
+    waiting: Option<Box<Memory>>,
     pub(super) sent: u64,
 }
 
@@ -53,6 +56,28 @@ impl Writing {
     /// Gives the memory back: there will be no more looks.
     pub(super) fn forget(&mut self) {
         self.tail = None;
+        self.waiting = None;
+    }
+
+    /// Bytes that wait in Rust for the kernel to take them, oldest first.
+    pub(super) fn waiting(&self) -> &[u8] {
+        self.waiting.as_ref().map_or(&[], |waiting| waiting.as_slice())
+    }
+
+    /// Lets bytes wait behind the others.
+    pub(super) fn let_wait(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() { Ok(()) } else { self.waiting.get_or_insert_default().append(bytes) }
+    }
+
+    /// The kernel took the oldest `count` of those that wait.
+    pub(super) fn taken(&mut self, count: usize) {
+        self.sent += count as u64;
+        if let Some(waiting) = &mut self.waiting {
+            waiting.consume(count);
+            if waiting.is_empty() {
+                self.waiting = None;
+            }
+        }
     }
 }
 

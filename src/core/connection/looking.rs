@@ -30,7 +30,13 @@ impl Connection {
             if wanted > 0 {
                 content.extend(sys::peek(socket, wanted)?);
             }
-            Ok(Input { rust, kernel, capacity: socket.recv_buffer_size()?, asked: self.asked.recv_buffer.map(|size| size as usize), content })
+            Ok(Input {
+                rust,
+                kernel,
+                capacity: socket.recv_buffer_size()?,
+                asked: self.asked.recv_buffer.map(|size| size as usize),
+                content,
+            })
         })
     }
 
@@ -54,14 +60,18 @@ impl Connection {
             let mut state = self.output.lock();
             let unsent = sys::send_queue_unsent(socket)?;
             let outstanding = sys::send_queue(socket)?;
-            let content = state.outstanding(outstanding.unwrap_or(0));
+            let mut content = state.outstanding(outstanding.unwrap_or(0));
+            let not_kept = outstanding.unwrap_or(0) - content.len();
+            let rust = state.waiting();
+            content.extend(rust.iter().take(CONTENT_LIMIT));
             Ok(Output {
                 outstanding,
                 // Asked first, so an ACK in between can only have made the whole smaller than its part.
                 unsent: unsent.map(|count| count.min(outstanding.unwrap_or(count))),
                 capacity: socket.send_buffer_size()?,
                 asked: self.asked.send_buffer.map(|size| size as usize),
-                not_kept: outstanding.unwrap_or(0) - content.len(),
+                rust: rust.len(),
+                not_kept,
                 content,
             })
         })

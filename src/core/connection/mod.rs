@@ -7,6 +7,7 @@
 
 mod assembly;
 mod direction;
+mod driving;
 mod filling;
 mod halting;
 mod looking;
@@ -34,6 +35,8 @@ use super::state::TcpState;
 use super::sys::{self, Interest};
 use super::wait::{Patience, SharedTimeout, Stop, Timeout, Uninterrupted, Wait};
 use direction::{Direction, Reading, Writing};
+pub use driving::WAITING_LIMIT;
+pub(super) use driving::{Driven, Driver};
 pub use reading::PUT_BACK_LIMIT;
 
 /// What the program asked for before the kernel granted something.
@@ -67,6 +70,8 @@ pub struct Connection {
     receiving_over: AtomicBool,
     /// How this program ended its use, once it did.
     ended: HowEnded,
+    /// The server that reads it, if one does.
+    driven: Option<Driven>,
 }
 
 impl Connection {
@@ -86,6 +91,7 @@ impl Connection {
             left_nothing: AtomicBool::new(false),
             receiving_over: AtomicBool::new(false),
             ended: HowEnded::default(),
+            driven: None,
         }
     }
 
@@ -242,6 +248,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Held`] if there are bytes in Rust memory that the new owner could not see.
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
+        self.not_driven(doing)?;
         self.nothing_held(doing)?;
         if !self.is_closed() {
             self.ended.set(Ended::Detached);
@@ -285,6 +292,9 @@ impl Connection {
             let over = matches!(sys::tcp_state(socket), Ok(Some(TcpState::CLOSED)));
             let reset = !self.gate.is_inherited() && (unread || how == Ended::Aborted || self.unread_in_kernel(socket));
             self.left_nothing.store(over || reset, Relaxed);
+            if let Some(driven) = self.driven() {
+                driven.leaves(socket);
+            }
             last(socket, unread);
         }
         // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.

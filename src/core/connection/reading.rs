@@ -55,7 +55,7 @@ impl Connection {
     #[inline(always)]
     pub fn frame_at_hand<T>(&self, framing: &mut impl Framing, deliver: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let mut state = self.input.lock();
-        if state.is_taken() {
+        if state.is_taken() || self.driven.is_some() {
             return None;
         }
         let bytes = state.memory.as_slice();
@@ -118,6 +118,7 @@ impl Connection {
     }
 
     fn assemble(&self, doing: &'static str, assembly: Assembly, wait: &mut Wait<'_>, size: usize) -> std::result::Result<bool, Halt> {
+        self.not_driven(doing)?;
         let state = self.input.lock_in_turn(&self.gate, wait)?;
         let mut state = Assembling { state, direction: &self.input };
         state.begin(assembly);
@@ -141,6 +142,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Held`] if Rust memory would exceed [`PUT_BACK_LIMIT`].
     pub fn unrecv(&self, bytes: &[u8]) -> Result<()> {
+        self.not_driven("unrecv")?;
         let _inside = self.enter("unrecv")?;
         let mut state = self.input.lock();
         let held = state.memory.len();
@@ -164,6 +166,7 @@ impl Connection {
         filler: &mut F,
         mut take: impl FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>>,
     ) -> std::result::Result<T, Halt> {
+        self.not_driven(doing)?;
         let mut state = self.input.lock_in_turn(&self.gate, wait)?;
         let result = self.read_in_turn(doing, wait, &mut state, filler, &mut take);
         self.input.end_turn(&mut state);

@@ -55,7 +55,10 @@ impl Connection {
         let (total, mut sent) = (parts[0].len() + parts[1].len(), 0);
         let result = match self.output.lock_in_turn(&self.gate, wait) {
             Ok(mut state) => {
-                let result = self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent);
+                let result = match self.driven() {
+                    None => self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent),
+                    Some(driven) => self.leave_to(driven, doing, parts, wait, &mut state, all, &mut sent),
+                };
                 self.output.end_turn(&mut state);
                 result
             }
@@ -131,7 +134,7 @@ impl Connection {
 }
 
 /// What is left of two parts after `sent` bytes.
-fn rest([first, second]: [&[u8]; 2], sent: usize) -> [&[u8]; 2] {
+pub(super) fn rest([first, second]: [&[u8]; 2], sent: usize) -> [&[u8]; 2] {
     let from_first = sent.min(first.len());
     [&first[from_first..], &second[sent - from_first..]]
 }

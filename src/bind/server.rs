@@ -1,0 +1,241 @@
+//! The Rust-side server for Python: its handlers, which are mere names here, and `_Reactor`, which the class Server in Python works with.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+
+use super::arguments::{Count, python_address, timeout};
+use super::bytes::reading;
+use super::connection::Connection;
+use super::errors::plainly;
+use super::listener::Listener;
+use super::on_message::{OnMessage, Raised};
+use super::patience::{releasing, serving};
+use super::site::Site;
+use crate::core::server::{self, Desk, Handler, Limits, Note};
+use crate::core::{self, Timeout};
+
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[pyclass(frozen, module = "socklens")]
+        pub(super) struct $name;
+
+        #[pymethods]
+        impl $name {
+            #[new]
+            fn new() -> Self {
+                Self
+            }
+
+            fn __repr__(&self) -> &'static str {
+                concat!("<", stringify!($name), ">")
+            }
+        }
+    )*};
+}
+
+services! {
+    /// A handler for `Server`, run in Rust: sends every byte back as it comes (RFC 862).
+    ///
+    /// A client that does not take its bytes back is not read any more until it does.
+    Echo
+    /// A handler for `Server`, run in Rust: sends every line back once it is whole.
+    ///
+    /// A line has 65536 bytes at the most, its b"\n" included; whoever sends a longer one is dropped. A last line without its end is sent back when
+    /// the client finishes.
+    LineEcho
+    /// A handler for `Server`, run in Rust: a chat room by lines.
+    ///
+    /// A client's first line is its name; every later line goes to everybody else in the room as `name: line`. Lines that begin with `* ` tell who
+    /// joins and leaves. A line has 65536 bytes at the most, a name 32 characters. Whoever has 1 MiB waiting, because it does not read, is dropped;
+    /// `server.dropped` shows it.
+    Chat
+    /// A handler for `Server`, run in Rust: takes every byte and answers nothing (RFC 863).
+    Discard
+    /// A handler for `Server`, run in Rust: sends the date and time in GMT as one line and finishes (RFC 867).
+    Daytime
+}
+
+/// The loop that serves many clients in Rust. `socklens.Server` is the friendly form.
+#[pyclass(frozen, name = "_Reactor", module = "socklens")]
+pub(super) struct Reactor {
+    desk: Arc<Desk>,
+    /// Until it is run.
+    reactor: Mutex<Option<server::Reactor>>,
+    raised: Option<Arc<Mutex<Vec<Raised>>>>,
+}
+
+/// A note as (kind, number, name, peer, what, when, figure).
+type NoteRow<'py> = (&'static str, Option<u32>, Option<String>, Option<Bound<'py, PyAny>>, Bound<'py, PyAny>, f64, i64);
+
+fn unix(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn handler_of(handler: &Bound<'_, PyAny>) -> PyResult<(Box<dyn Handler>, Option<Arc<Mutex<Vec<Raised>>>>)> {
+    if let Ok(on_message) = handler.cast::<OnMessage>() {
+        let (handler, raised) = on_message.get().handler(handler.py());
+        return Ok((Box::new(handler), Some(raised)));
+    }
+    let handler: Box<dyn Handler> = if handler.is_instance_of::<Echo>() {
+        Box::new(server::Echo)
+    } else if handler.is_instance_of::<LineEcho>() {
+        Box::new(server::LineEcho)
+    } else if handler.is_instance_of::<Chat>() {
+        Box::new(server::Chat::default())
+    } else if handler.is_instance_of::<Discard>() {
+        Box::new(server::Discard)
+    } else if handler.is_instance_of::<Daytime>() {
+        Box::new(server::Daytime)
+    } else {
+        let kind = handler.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "{kind} is no handler that runs in Rust: Echo, LineEcho, Chat, Discard, Daytime, OnMessage"
+        )));
+    };
+    Ok((handler, None))
+}
+
+impl Reactor {
+    fn take(&self) -> PyResult<server::Reactor> {
+        self.reactor.lock().take().ok_or_else(|| PyRuntimeError::new_err("this server has been started already"))
+    }
+
+    fn of_this_process(&self) -> PyResult<()> {
+        if self.desk.is_inherited() {
+            return Err(PyRuntimeError::new_err("this server runs in the parent process; a forked child has no part in it"));
+        }
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Reactor {
+    /// Opens it on a listener. `idle_timeout` is in seconds, None for ever.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        listener: &Listener,
+        handler: &Bound<'_, PyAny>,
+        max_clients: Option<Count>,
+        idle_timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let (handler, raised) = handler_of(handler)?;
+        let clients = max_clients.map(|most| most.at_least(1, "Server", "max_clients")).transpose()?;
+        let idle = match idle_timeout.map(timeout).transpose()? {
+            Some(Timeout::After(time)) => Some(time),
+            Some(Timeout::Forever) | None => None,
+        };
+        let (desk, reactor) = server::open(Arc::clone(&listener.core), handler, Limits { clients, idle }).map_err(plainly(py))?;
+        Ok(Self { desk, reactor: Mutex::new(Some(reactor)), raised })
+    }
+
+    /// Serves on a thread of its own, which never touches the interpreter.
+    fn start(&self) -> PyResult<()> {
+        let reactor = self.take()?;
+        let work = move || reactor.run(&mut core::Uninterrupted);
+        std::thread::Builder::new().name("socklens server".into()).spawn(work).map(drop).map_err(|error| {
+            PyOSError::new_err((error.raw_os_error().unwrap_or(0), format!("the server's thread could not be started: {error}")))
+        })
+    }
+
+    /// Serves on the calling thread until `stop` is called from another; for OnMessage.
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let reactor = self.take()?;
+        serving(py, |patience| reactor.run(patience));
+        Ok(())
+    }
+
+    /// Takes no more clients, gives those who are here what waits for them within `timeout` seconds, closes them, and returns when that is done: the
+    /// port is free then. True if it has ended.
+    fn stop(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        self.of_this_process()?;
+        let time = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
+        self.desk.stop(time);
+        if let Some(reactor) = self.reactor.lock().take() {
+            // Never started: its end is quickly told.
+            releasing(py, |patience| reactor.run(patience));
+        }
+        // One who is called by the reactor cannot wait for it.
+        let limit = if self.desk.is_here() { Duration::ZERO } else { time.saturating_add(Duration::from_secs(5)) };
+        Ok(releasing(py, |patience| self.desk.join(Some(limit), patience)))
+    }
+
+    /// The clients as rows of (number, connection, since, name), in the order in which they came; `since` is a time as `time.time()` tells it.
+    fn clients(&self, py: Python<'_>) -> PyResult<Vec<(u32, Connection, f64, Option<String>)>> {
+        self.of_this_process()?;
+        let row =
+            |member: server::Member| (member.number, Connection::shared(member.conn, Site::here(py, 0)), unix(member.since), member.name);
+        Ok(self.desk.members().into_iter().map(row).collect())
+    }
+
+    /// Names a client; False if it is gone.
+    fn set_name(&self, number: u32, name: &str) -> bool {
+        self.desk.set_name(number, name)
+    }
+
+    /// Sends to all clients, or all but one, without waiting, and tells to how many.
+    fn broadcast(&self, data: &Bound<'_, PyAny>, but: Option<&Connection>) -> PyResult<usize> {
+        self.of_this_process()?;
+        reading("broadcast", data, |bytes| Ok(self.desk.broadcast(bytes, but.map(|but| &but.core))))
+    }
+
+    /// Closes a client; False if it is none of this server's.
+    fn kick(&self, conn: &Connection, reason: &str) -> PyResult<bool> {
+        self.of_this_process()?;
+        Ok(self.desk.kick(&conn.core, reason))
+    }
+
+    /// What happened since the last call, as rows of (kind, number, name, peer, what, when, figure): "dropped" with the reason and the bytes lost,
+    /// "trouble" with the words and errno of a failed accept, "error" with what a callback raised.
+    fn notes<'py>(&self, py: Python<'py>) -> PyResult<Vec<NoteRow<'py>>> {
+        let mut rows = vec![];
+        for note in self.desk.notes() {
+            rows.push(match note {
+                Note::Dropped { number, name, peer, reason, at, unsent } => {
+                    let reason = reason.into_pyobject(py)?.into_any();
+                    ("dropped", Some(number), name, Some(python_address(py, peer)?), reason, unix(at), unsent as i64)
+                }
+                Note::Trouble { code, message, at } => {
+                    ("trouble", None, None, None, message.into_pyobject(py)?.into_any(), unix(at), i64::from(code))
+                }
+            });
+        }
+        let raised = self.raised.as_ref().map(|raised| std::mem::take(&mut *raised.lock())).unwrap_or_default();
+        for error in raised {
+            let exception = error.exception.into_value(py).into_bound(py).into_any();
+            rows.push(("error", None, None, Some(python_address(py, error.peer)?), exception, unix(error.at), 0));
+        }
+        Ok(rows)
+    }
+
+    /// Clients accepted so far.
+    #[getter]
+    fn accepted(&self) -> u64 {
+        self.desk.counts().0
+    }
+
+    /// Clients refused so far, because the server was full.
+    #[getter]
+    fn refused(&self) -> u64 {
+        self.desk.counts().1
+    }
+
+    /// Whether it has ended.
+    #[getter]
+    fn over(&self) -> bool {
+        self.desk.is_over()
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        if !self.desk.is_inherited() {
+            self.desk.stop(Duration::ZERO);
+        }
+    }
+}

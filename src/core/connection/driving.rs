@@ -1,0 +1,214 @@
+//! A connection that a server's reactor drives. The reactor alone reads it; what others send to it waits in Rust and goes out with the server's own
+//! bytes, in order. Nothing here sleeps but a sender whose client has too much waiting.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+use socket2::Socket;
+
+use super::Connection;
+use super::direction::{Guard, Writing};
+use super::writing::rest;
+use crate::core::error::{Error, Result};
+use crate::core::sys::{self, Interest, SEND_FLAGS};
+use crate::core::wait::{Stop, Wait};
+
+/// The most that may wait for one client, in bytes. Behind it are the kernel's buffers of both ends, some 4 MB on Linux.
+pub const WAITING_LIMIT: usize = 1 << 20;
+
+/// Whoever drives connections, as they see it.
+pub(in crate::core) trait Driver: Send + Sync + fmt::Debug {
+    /// Bytes wait for the client with this key.
+    fn has_waiting(&self, key: u32);
+    /// It is about to be closed; its socket is still open.
+    fn leaves(&self, key: u32, socket: &Socket);
+    /// Whether the calling thread is the driver's own, which must not wait for itself.
+    fn is_this_thread(&self) -> bool;
+    /// What drives it, for a message.
+    fn name(&self) -> String;
+}
+
+/// A connection's driver, and its key there.
+#[derive(Debug)]
+pub(in crate::core) struct Driven {
+    driver: Arc<dyn Driver>,
+    key: u32,
+}
+
+impl Driven {
+    pub(super) fn leaves(&self, socket: &Socket) {
+        self.driver.leaves(self.key, socket);
+    }
+}
+
+impl Connection {
+    /// Hands it to a driver, before anybody else knows it.
+    pub(in crate::core) fn driven_by(mut self, driver: Arc<dyn Driver>, key: u32) -> Self {
+        self.driven = Some(Driven { driver, key });
+        self
+    }
+
+    /// Its driver; in a forked child nobody drives it.
+    pub(super) fn driven(&self) -> Option<&Driven> {
+        self.driven.as_ref().filter(|_| !self.gate.is_inherited())
+    }
+
+    /// Whether a server drives it, which will close it too.
+    pub fn is_driven(&self) -> bool {
+        self.driven().is_some()
+    }
+
+    /// # Errors
+    /// [`Error::Driven`].
+    pub(super) fn not_driven(&self, doing: &str) -> Result<()> {
+        match self.driven() {
+            None => Ok(()),
+            Some(driven) => Err(Error::Driven(format!(
+                "{doing}: {} reads {self}; look at its input_buffer, or write a handler of your own to read it",
+                driven.driver.name()
+            ))),
+        }
+    }
+
+    /// One read. `use_up` gets all the bytes that are here, oldest first, and tells how many it has used; the rest stays in the input buffer.
+    /// It is called with the lock of the input held: it must only copy, or send without waiting. Tells how many bytes were read; 0 is the end of
+    /// the stream.
+    pub(in crate::core) fn take_in(&self, space: &mut [u8], use_up: &mut dyn FnMut(&[u8]) -> usize) -> io::Result<usize> {
+        let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
+        let mut state = self.input.lock();
+        let held = state.memory.len();
+        // What is held is most often part of a line, and moving it to the front of the space is cheaper than moving all the rest behind it.
+        let in_front = held <= space.len() / 2;
+        let start = if in_front { held } else { 0 };
+        space[..start].copy_from_slice(&state.memory.as_slice()[..start]);
+        let count = match sys::read(&inside, &mut space[start..]) {
+            Ok(0) => return self.broken().map_or(Ok(0), Err),
+            Ok(count) => count,
+            Err(error) => {
+                self.remember(&error);
+                return Err(error);
+            }
+        };
+        state.received += count as u64;
+        let used = if in_front {
+            let bytes = &space[..held + count];
+            let used = use_up(bytes).min(bytes.len());
+            state.memory.consume(held);
+            state.memory.append(&bytes[used..])?;
+            used
+        } else {
+            state.memory.append(&space[..count])?;
+            let used = use_up(state.memory.as_slice());
+            state.memory.consume(used);
+            used
+        };
+        state.memory.give_back();
+        state.read += used as u64;
+        Ok(count)
+    }
+
+    /// What the stream ended with: bytes that were not used.
+    pub(in crate::core) fn take_rest(&self, use_up: impl FnOnce(&[u8])) {
+        let mut state = self.input.lock();
+        let count = state.memory.len();
+        use_up(state.memory.as_slice());
+        state.memory.consume(count);
+        state.memory.give_back();
+        state.read += count as u64;
+    }
+
+    /// Hands bytes to the kernel, behind what waits; what it does not take waits. Tells how many bytes wait now.
+    pub(in crate::core) fn reply(&self, bytes: &[u8]) -> io::Result<usize> {
+        let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
+        let mut state = self.output.lock();
+        if !state.waiting().is_empty() || state.is_taken() {
+            state.let_wait(bytes)?;
+            return self.flush_locked(&inside, &mut state);
+        }
+        let count = self.offer(&inside, bytes)?;
+        state.sent += count as u64;
+        state.let_wait(&bytes[count..])?;
+        Ok(bytes.len() - count)
+    }
+
+    /// Lets bytes wait until the reactor's turn is over. Tells how many wait now.
+    pub(in crate::core) fn let_wait(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.output.lock();
+        state.let_wait(bytes)?;
+        Ok(state.waiting().len())
+    }
+
+    /// Offers the kernel what waits. Tells how many bytes still do.
+    pub(in crate::core) fn flush(&self) -> io::Result<usize> {
+        let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
+        self.flush_locked(&inside, &mut self.output.lock())
+    }
+
+    /// How many bytes wait in Rust.
+    pub(in crate::core) fn waiting(&self) -> usize {
+        self.output.lock().waiting().len()
+    }
+
+    fn flush_locked(&self, socket: &Socket, state: &mut Writing) -> io::Result<usize> {
+        while !state.waiting().is_empty() {
+            let count = self.offer(socket, state.waiting())?;
+            if count == 0 {
+                break;
+            }
+            state.taken(count);
+        }
+        Ok(state.waiting().len())
+    }
+
+    /// One non-blocking send; 0 if the kernel takes nothing now.
+    fn offer(&self, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+        match socket.send_with_flags(bytes, SEND_FLAGS) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+            Err(error) => {
+                self.remember(&error);
+                Err(error)
+            }
+            taken => taken,
+        }
+    }
+
+    /// A send of somebody else's: the bytes wait behind the server's, as far as they may.
+    pub(super) fn leave_to(
+        &self,
+        driven: &Driven,
+        doing: &'static str,
+        parts: [&[u8]; 2],
+        wait: &mut Wait<'_>,
+        state: &mut Guard<'_, Writing>,
+        all: bool,
+        sent: &mut usize,
+    ) -> Result<()> {
+        let inside = self.enter(doing)?;
+        let total = parts[0].len() + parts[1].len();
+        loop {
+            self.unbroken(doing)?;
+            let room = WAITING_LIMIT.saturating_sub(state.waiting().len());
+            let [first, second] = rest(parts, *sent);
+            let first = &first[..first.len().min(room)];
+            let second = &second[..second.len().min(room - first.len())];
+            state.let_wait(first).and_then(|()| state.let_wait(second)).map_err(|error| self.failed(doing, error))?;
+            *sent += first.len() + second.len();
+            if room > 0 {
+                driven.driver.has_waiting(driven.key);
+            }
+            if *sent == total || (*sent > 0 && !all) {
+                return Ok(());
+            }
+            if driven.driver.is_this_thread() {
+                return Err(Error::WouldBlock(format!(
+                    "{doing}: {WAITING_LIMIT} bytes wait for {self} already, whose peer does not read, and the server cannot wait for one client"
+                )));
+            }
+            state.take_turn();
+            MutexGuard::unlocked(state, || self.gate.wait(&inside, Interest::Write, wait, None, &mut || false))
+                .map_err(|stop: Stop| self.stopped(doing, stop, wait))?;
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! What others see and do while the reactor serves: the roster, what became of clients, bytes to be sent, orders. Locks are held for a copy; nobody
+//! waits here for the reactor but `join`.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+use slab::Slab;
+use socket2::Socket;
+
+use super::watch::{For, Watch};
+use crate::core::connection::{Connection, Driver, WAITING_LIMIT};
+use crate::core::error::Result;
+use crate::core::listener::Listener;
+use crate::core::reason;
+use crate::core::sys;
+use crate::core::wait::Patience;
+
+/// The key under which the listener is watched; clients have those of the slab.
+pub(super) const LISTENER: usize = usize::MAX - 1;
+
+/// Notes that are kept until somebody asks for them.
+const NOTES: usize = 1000;
+
+/// A client's place in the roster. Ten thousand of them are 240 kB.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) conn: Arc<Connection>,
+    /// The how manieth client it is.
+    pub(super) number: u32,
+    /// When it came, and when it last sent something, in milliseconds after the desk was opened.
+    pub(super) since: u32,
+    pub(super) heard: u32,
+    /// Whether it is still read.
+    pub(super) reading: bool,
+    /// Whether the reactor waits for the kernel to take more.
+    pub(super) writing: bool,
+    /// Whether nothing more is read, and it is let go after the last byte that waits.
+    pub(super) finished: bool,
+    /// Whether it is on its way out: finished, or refused, and no client any more.
+    pub(super) leaving: bool,
+}
+
+/// A client, as others see it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The how manieth client of this server it is.
+    pub number: u32,
+    /// Its connection.
+    pub conn: Arc<Connection>,
+    /// When it came.
+    pub since: SystemTime,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+}
+
+/// Something that people should see.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// The server closed a client.
+    Dropped {
+        /// Its number.
+        number: u32,
+        /// Its name, if it had one.
+        name: Option<String>,
+        /// Its address.
+        peer: SocketAddr,
+        /// Why.
+        reason: String,
+        /// When.
+        at: SystemTime,
+        /// Bytes that waited for it in Rust and were lost.
+        unsent: usize,
+    },
+    /// Accepting clients failed; it is tried again.
+    Trouble {
+        /// The kernel's number.
+        code: i32,
+        /// In words.
+        message: String,
+        /// When.
+        at: SystemTime,
+    },
+}
+
+/// What others want of the reactor.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Clients for whom bytes wait.
+    pub(super) waiting: Vec<u32>,
+    /// Clients whose connection somebody else has closed.
+    pub(super) closed: Vec<u32>,
+    /// Clients to be closed, and why.
+    pub(super) kicked: Vec<(u32, String)>,
+    /// By when everything has to be over.
+    pub(super) stop: Option<Instant>,
+}
+
+/// See the top of this file.
+pub struct Desk {
+    pub(super) watch: Watch,
+    pub(super) seats: Mutex<Slab<Seat>>,
+    pub(super) inbox: Mutex<Inbox>,
+    names: Mutex<HashMap<u32, String>>,
+    notes: Mutex<VecDeque<Note>>,
+    pub(super) accepted: AtomicU64,
+    pub(super) refused: AtomicU64,
+    reactor: OnceLock<ThreadId>,
+    opened: (Instant, SystemTime),
+    over: (Mutex<bool>, Condvar),
+    process: u32,
+    handler: OnceLock<&'static str>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    pub(super) fn new(listener: &Listener) -> Result<Self> {
+        let watch = Watch::new().map_err(|error| reason::os(&error, "Server", ""))?;
+        listener.with_socket("Server", |socket| watch.add(socket, LISTENER, For::READ))?;
+        Ok(Self {
+            watch,
+            seats: Mutex::default(),
+            inbox: Mutex::default(),
+            names: Mutex::default(),
+            notes: Mutex::default(),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            reactor: OnceLock::new(),
+            opened: (Instant::now(), SystemTime::now()),
+            over: (Mutex::new(false), Condvar::new()),
+            process: sys::generation(),
+            handler: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn runs_here(&self, handler: &'static str) {
+        let _once = self.reactor.set(std::thread::current().id());
+        let _same = self.handler.set(handler);
+    }
+
+    /// Milliseconds since it was opened; 49 days go into the number.
+    pub(super) fn now(&self) -> u32 {
+        self.opened.0.elapsed().as_millis() as u32
+    }
+
+    /// Whether the calling thread is the reactor's.
+    pub fn is_here(&self) -> bool {
+        self.is_this_thread()
+    }
+
+    /// Whether this process has it from its parent, in which the reactor is.
+    pub fn is_inherited(&self) -> bool {
+        self.process != sys::generation()
+    }
+
+    /// Clients accepted, and refused because the server was full.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.accepted.load(Relaxed), self.refused.load(Relaxed))
+    }
+
+    /// The clients, in the order in which they came.
+    pub fn members(&self) -> Vec<Member> {
+        let mut members: Vec<_> = {
+            let seats = self.seats.lock();
+            let names = self.names.lock();
+            let since = |seat: &Seat| self.opened.1 + Duration::from_millis(seat.since.into());
+            let staying = seats.iter().filter(|(_, seat)| !seat.leaving && !seat.conn.is_closed());
+            staying
+                .map(|(key, seat)| Member {
+                    number: seat.number,
+                    conn: Arc::clone(&seat.conn),
+                    since: since(seat),
+                    name: names.get(&(key as u32)).cloned(),
+                })
+                .collect()
+        };
+        members.sort_unstable_by_key(|member| member.number);
+        members
+    }
+
+    fn key_of(&self, number: u32) -> Option<u32> {
+        self.seats.lock().iter().find(|(_, seat)| seat.number == number && !seat.leaving).map(|(key, _)| key as u32)
+    }
+
+    /// Names a client; false if it is gone.
+    pub fn set_name(&self, number: u32, name: &str) -> bool {
+        self.key_of(number).is_some_and(|key| {
+            self.rename(key, name);
+            true
+        })
+    }
+
+    pub(super) fn rename(&self, key: u32, name: &str) {
+        self.names.lock().insert(key, name.to_owned());
+    }
+
+    /// Sends to all clients, or all but one, and tells to how many. It never waits: whoever has too much waiting already is dropped.
+    pub fn broadcast(&self, bytes: &[u8], but: Option<&Arc<Connection>>) -> usize {
+        let members: Vec<_> = {
+            let seats = self.seats.lock();
+            let staying = seats.iter().filter(|(_, seat)| !seat.leaving);
+            let others = staying.filter(|(_, seat)| but.is_none_or(|but| !Arc::ptr_eq(but, &seat.conn)));
+            others.map(|(key, seat)| (key as u32, Arc::clone(&seat.conn))).collect()
+        };
+        let (mut reached, mut kicked) = (Vec::with_capacity(members.len()), vec![]);
+        for (key, conn) in members {
+            match conn.let_wait(bytes) {
+                Ok(count) if count <= WAITING_LIMIT + bytes.len() => reached.push(key),
+                Ok(_) => kicked.push((key, too_slow())),
+                Err(error) => kicked.push((key, reason::plain(&error))),
+            }
+        }
+        let count = reached.len();
+        // Only now: who sends to a client comes here with the lock of its output held.
+        let mut inbox = self.inbox.lock();
+        inbox.waiting.extend(reached);
+        inbox.kicked.extend(kicked);
+        drop(inbox);
+        self.wake();
+        count
+    }
+
+    /// Closes a client; false if it is gone. What waits for it is lost.
+    pub fn kick(&self, conn: &Arc<Connection>, reason: &str) -> bool {
+        let key = {
+            let seats = self.seats.lock();
+            seats.iter().find(|(_, seat)| Arc::ptr_eq(&seat.conn, conn) && !seat.leaving).map(|(key, _)| key as u32)
+        };
+        let Some(key) = key else { return false };
+        self.inbox.lock().kicked.push((key, reason.to_owned()));
+        self.wake();
+        true
+    }
+
+    /// What was noted since the last question.
+    pub fn notes(&self) -> Vec<Note> {
+        self.notes.lock().drain(..).collect()
+    }
+
+    pub(super) fn note(&self, note: Note) {
+        let mut notes = self.notes.lock();
+        if notes.len() == NOTES {
+            notes.pop_front();
+        }
+        notes.push_back(note);
+    }
+
+    pub(super) fn dropped(&self, key: u32, number: u32, conn: &Connection, reason: String) {
+        let name = self.names.lock().get(&key).cloned();
+        let peer = conn.peer_addr();
+        self.note(Note::Dropped { number, name, peer, reason, at: SystemTime::now(), unsent: conn.waiting() });
+    }
+
+    pub(super) fn forget(&self, key: u32) {
+        self.names.lock().remove(&key);
+    }
+
+    /// Asks the reactor to end: at once to take nothing new, and within `time` to be done with what it has.
+    pub fn stop(&self, time: Duration) {
+        self.inbox.lock().stop.get_or_insert(super::within(time));
+        self.wake();
+    }
+
+    /// Waits until the reactor has ended, or as long as `patience` and `time` last; whether it has.
+    pub fn join(&self, time: Option<Duration>, patience: &mut dyn Patience) -> bool {
+        let until = time.map(super::within);
+        loop {
+            let mut over = false;
+            let slice = patience.slice();
+            patience.released(&mut || {
+                let mut ended = self.over.0.lock();
+                if !*ended {
+                    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                    match left.into_iter().chain(slice).min() {
+                        Some(time) => drop(self.over.1.wait_for(&mut ended, time)),
+                        None => self.over.1.wait(&mut ended),
+                    }
+                }
+                over = *ended;
+            });
+            if over || patience.check().is_err() || until.is_some_and(|until| Instant::now() >= until) {
+                return over;
+            }
+        }
+    }
+
+    /// Whether the reactor has ended.
+    pub fn is_over(&self) -> bool {
+        *self.over.0.lock()
+    }
+
+    pub(super) fn is_over_now(&self) {
+        *self.over.0.lock() = true;
+        self.over.1.notify_all();
+    }
+
+    fn wake(&self) {
+        if !self.is_this_thread() {
+            // A reactor that cannot be woken looks at its inbox after its next event.
+            let _woken = self.watch.wake();
+        }
+    }
+}
+
+impl Driver for Desk {
+    fn has_waiting(&self, key: u32) {
+        self.inbox.lock().waiting.push(key);
+        self.wake();
+    }
+
+    fn leaves(&self, key: u32, socket: &Socket) {
+        let _gone_with_its_descriptor = self.watch.remove(socket);
+        self.inbox.lock().closed.push(key);
+        self.wake();
+    }
+
+    fn is_this_thread(&self) -> bool {
+        self.reactor.get() == Some(&std::thread::current().id())
+    }
+
+    fn name(&self) -> String {
+        format!("the server's {}", self.handler.get().copied().unwrap_or("handler"))
+    }
+}
+
+/// The reason for dropping who does not read.
+pub(super) fn too_slow() -> String {
+    format!("it reads too slowly: more than {WAITING_LIMIT} bytes waited for it")
+}
+
+/// A failed accept.
+pub(super) fn trouble(error: &io::Error) -> Note {
+    let why = if sys::is_out_of_descriptors(error) { "; clients wait until some are closed" } else { "" };
+    Note::Trouble {
+        code: error.raw_os_error().unwrap_or(0),
+        message: format!("accept: {}{why}", reason::plain(error)),
+        at: SystemTime::now(),
+    }
+}

@@ -1,0 +1,477 @@
+//! The loop: wait for all clients at once, do what the handler says with what has come, send what is to be sent, and look who has to go. One turn of
+//! it never sleeps.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::Shutdown;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use polling::Events;
+
+use super::desk::{Desk, Inbox, LISTENER, Seat, too_slow, trouble};
+use super::handler::{Client, Fate, Handler, Turn};
+use super::watch::For;
+use super::{Limits, within};
+use crate::core::connection::{Connection, WAITING_LIMIT};
+use crate::core::listener::Listener;
+use crate::core::wait::Patience;
+
+/// One read takes so much at the most: as much as stays in a core's cache between the read and the answer.
+const SPACE: usize = 256 << 10;
+/// Events that one turn takes from the kernel at the most.
+const EVENTS: usize = 1024;
+/// Clients that one turn accepts at the most, so that those who are here do not wait for a crowd at the door.
+const ACCEPTS: usize = 128;
+/// How long one who was told to go may take to close its end before this one is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// After a failed accept, how long until the next try; it doubles up to …
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// … this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A server's loop, which somebody has to run.
+#[derive(Debug)]
+pub struct Reactor {
+    desk: Arc<Desk>,
+    listener: Arc<Listener>,
+    handler: Box<dyn Handler>,
+    limits: Limits,
+    space: Box<[u8]>,
+    /// Kept for the memory: what the handler has decided in this call.
+    fates: Vec<(u32, Fate)>,
+    /// Who is on its way out, and until when it may take.
+    leaving: VecDeque<(Instant, u32, u32)>,
+    /// Clients that are served now.
+    staying: usize,
+    /// After a failed accept: when to try again, and how long to wait if that fails too.
+    pause: Option<(Instant, Duration)>,
+    next_sweep: Option<Instant>,
+    stop: Option<Instant>,
+}
+
+/// Says that the loop has ended, however it did.
+struct Over(Arc<Desk>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.seats.lock().clear();
+        self.0.is_over_now();
+    }
+}
+
+impl Reactor {
+    pub(super) fn new(desk: Arc<Desk>, listener: Arc<Listener>, handler: Box<dyn Handler>, limits: Limits) -> Self {
+        let space = vec![0; SPACE].into_boxed_slice();
+        let next_sweep = limits.idle.map(|idle| within(sweep_every(idle)));
+        Self {
+            desk,
+            listener,
+            handler,
+            limits,
+            space,
+            fates: Vec::new(),
+            leaving: VecDeque::new(),
+            staying: 0,
+            pause: None,
+            next_sweep,
+            stop: None,
+        }
+    }
+
+    /// Serves until the desk is told to stop. Lets go of whatever `patience` holds only while it waits.
+    pub fn run(mut self, patience: &mut dyn Patience) {
+        let over = Over(Arc::clone(&self.desk));
+        self.desk.runs_here(self.handler.name());
+        let mut events = Events::with_capacity(NonZeroUsize::MIN.saturating_add(EVENTS - 1));
+        while self.stop.is_none() {
+            self.wait(&mut events, patience);
+            let now = self.desk.now();
+            for event in events.iter() {
+                if event.key == LISTENER {
+                    self.accept(now, patience);
+                } else {
+                    self.serve(event.key as u32, event.readable, event.writable, now, patience);
+                }
+            }
+            self.end_turn(now, patience);
+        }
+        self.wind_up(&mut events, patience);
+        drop(self);
+        drop(over);
+    }
+
+    fn wait(&mut self, events: &mut Events, patience: &mut dyn Patience) {
+        let moments = [self.pause.map(|(at, _)| at), self.next_sweep, self.leaving.front().map(|&(at, ..)| at), self.stop];
+        let sleep = moments.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()));
+        let mut waited = Ok(());
+        patience.released(&mut || waited = self.desk.watch.wait(events, sleep));
+        if waited.is_err_and(|error| error.kind() != ErrorKind::Interrupted) {
+            // Nothing that a loop could mend; it must not run hot either.
+            std::thread::sleep(FIRST_PAUSE);
+        }
+    }
+
+    fn accept(&mut self, now: u32, patience: &mut dyn Patience) {
+        for _ in 0..ACCEPTS {
+            match self.listener.accept_now() {
+                Ok(Some(connection)) => self.welcome(connection, now, patience),
+                Ok(None) => break,
+                Err(error) => {
+                    let pause = self.pause.map_or(FIRST_PAUSE, |(_, pause)| (pause * 2).min(LONGEST_PAUSE));
+                    self.pause = Some((within(pause), pause));
+                    self.watch_listener(For::NOTHING);
+                    if !self.listener.is_closed() {
+                        self.desk.note(trouble(&error));
+                    }
+                    return;
+                }
+            }
+        }
+        self.pause = None;
+        if self.desk.watch.tells_once() {
+            self.watch_listener(For::READ);
+        }
+    }
+
+    fn watch_listener(&self, interest: For) {
+        // A listener that somebody has closed has no clients to watch for.
+        let _or_closed = self.listener.with_socket("accept", |socket| self.desk.watch.change(socket, LISTENER, interest));
+    }
+
+    fn welcome(&mut self, connection: Connection, now: u32, patience: &mut dyn Patience) {
+        let full = self.limits.clients.filter(|&most| self.staying >= most);
+        let (conn, key) = {
+            let mut seats = self.desk.seats.lock();
+            let seat = seats.vacant_entry();
+            let key = seat.key() as u32;
+            let driver = Arc::clone(&self.desk);
+            let conn = Arc::new(connection.driven_by(driver, key));
+            let count = if full.is_some() { &self.desk.refused } else { &self.desk.accepted };
+            let number = count.fetch_add(1, Relaxed) as u32 + 1;
+            let leaving = full.is_some();
+            seat.insert(Seat {
+                conn: Arc::clone(&conn),
+                number,
+                since: now,
+                heard: now,
+                reading: true,
+                writing: false,
+                finished: false,
+                leaving,
+            });
+            (conn, key)
+        };
+        let watched = conn.with_socket("accept", |socket| self.desk.watch.add(socket, key as usize, For::READ));
+        if watched.is_err() {
+            return self.remove(key, patience);
+        }
+        if let Some(most) = full {
+            let line = format!("The server is full ({most} clients). Please try again later.\n");
+            match conn.reply(line.as_bytes()) {
+                Ok(_) => self.say_goodbye(key, &conn),
+                Err(_) => self.remove(key, patience),
+            }
+            return;
+        }
+        self.staying += 1;
+        self.ask(patience, |handler, turn| handler.joined(turn, Client { key, conn: &conn }));
+    }
+
+    /// Calls the handler and does what it has decided.
+    fn ask(&mut self, patience: &mut dyn Patience, call: impl FnOnce(&mut dyn Handler, &mut Turn<'_>)) {
+        let mut turn = Turn { desk: &self.desk, fates: std::mem::take(&mut self.fates) };
+        call(&mut *self.handler, &mut turn);
+        let mut fates = turn.fates;
+        for (key, fate) in fates.drain(..) {
+            self.settle(key, fate, patience);
+        }
+        // What was decided for those who left on the way is in the new list.
+        if self.fates.is_empty() {
+            self.fates = fates;
+        }
+    }
+
+    fn settle(&mut self, key: u32, fate: Fate, patience: &mut dyn Patience) {
+        match fate {
+            Fate::Waits(count) if count > WAITING_LIMIT && !self.handler.holds_back() => self.drop_client(key, too_slow(), patience),
+            Fate::Waits(_) => {
+                let hold_back = self.handler.holds_back();
+                self.change(key, |seat| {
+                    seat.writing = true;
+                    seat.reading &= !hold_back;
+                });
+            }
+            Fate::Finish => self.finish(key, patience),
+            Fate::Drop(reason) => self.drop_client(key, reason, patience),
+            Fate::Close | Fate::Gone => self.remove(key, patience),
+        }
+    }
+
+    /// One client's event.
+    fn serve(&mut self, key: u32, readable: bool, writable: bool, now: u32, patience: &mut dyn Patience) {
+        let (conn, reading, writing, leaving) = {
+            let mut seats = self.desk.seats.lock();
+            // An earlier event of this turn may have ended it.
+            let Some(seat) = seats.get_mut(key as usize) else { return };
+            if readable && seat.reading {
+                seat.heard = now;
+            }
+            (Arc::clone(&seat.conn), seat.reading, seat.writing, seat.leaving)
+        };
+        if leaving {
+            self.see_off(key, &conn, patience);
+        } else {
+            if writing && writable {
+                self.flush(key, &conn, patience);
+            }
+            if reading && readable {
+                self.read(key, &conn, patience);
+            }
+            if self.desk.watch.tells_once() {
+                self.change(key, |_| {});
+            }
+        }
+    }
+
+    fn read(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
+        let client = Client { key, conn };
+        let mut space = std::mem::take(&mut self.space);
+        let mut result = Ok(0);
+        self.ask(patience, |handler, turn| {
+            result = conn.take_in(&mut space, &mut |bytes| handler.received(turn, client, bytes));
+            if matches!(result, Ok(1..)) {
+                handler.handle(turn, client);
+            }
+        });
+        self.space = space;
+        match result {
+            Ok(0) => {
+                self.ask(patience, |handler, turn| conn.take_rest(|rest| handler.finished(turn, client, rest)));
+                self.ask(patience, |handler, turn| handler.handle(turn, client));
+                self.finish(key, patience);
+            }
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.remove(key, patience),
+        }
+    }
+
+    /// Offers the kernel what waits for a client.
+    fn flush(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
+        match conn.flush() {
+            Ok(0) => {
+                let mut finished = false;
+                self.change(key, |seat| {
+                    finished = seat.finished;
+                    seat.writing = false;
+                    seat.reading = !finished;
+                });
+                if finished {
+                    self.say_goodbye(key, conn);
+                }
+            }
+            Ok(count) => self.settle(key, Fate::Waits(count), patience),
+            Err(_) => self.remove(key, patience),
+        }
+    }
+
+    /// Lets a client go once it has what waits for it.
+    fn finish(&mut self, key: u32, patience: &mut dyn Patience) {
+        let Some(conn) = self.conn(key) else { return };
+        match conn.flush() {
+            Ok(0) => self.say_goodbye(key, &conn),
+            Ok(_) => self.change(key, |seat| {
+                seat.finished = true;
+                seat.reading = false;
+                seat.writing = true;
+            }),
+            Err(_) => self.remove(key, patience),
+        }
+    }
+
+    /// Sends FIN, and waits for the other's: to close with bytes unread would send RST, which takes away what the client has not read yet.
+    fn say_goodbye(&mut self, key: u32, conn: &Arc<Connection>) {
+        let mut was_here = false;
+        let mut number = 0;
+        self.change(key, |seat| {
+            was_here = !std::mem::replace(&mut seat.leaving, true);
+            number = seat.number;
+            seat.reading = true;
+            seat.writing = false;
+        });
+        let _or_gone = conn.shutdown(Shutdown::Write);
+        self.leaving.push_back((within(FAREWELL), key, number));
+        if was_here {
+            self.is_gone(key);
+        }
+    }
+
+    /// Reads away what somebody still sends who is leaving, until it closes its end.
+    fn see_off(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
+        match conn.take_in(&mut self.space, &mut |bytes| bytes.len()) {
+            Ok(1..) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            _ => self.remove(key, patience),
+        }
+    }
+
+    fn drop_client(&mut self, key: u32, reason: String, patience: &mut dyn Patience) {
+        let seat = self.desk.seats.lock().get(key as usize).map(|seat| (Arc::clone(&seat.conn), seat.number));
+        if let Some((conn, number)) = seat {
+            self.desk.dropped(key, number, &conn, reason);
+        }
+        self.remove(key, patience);
+    }
+
+    /// Closes a client's connection, if nobody has, and gives its seat back.
+    fn remove(&mut self, key: u32, patience: &mut dyn Patience) {
+        let Some(seat) = self.desk.seats.lock().try_remove(key as usize) else { return };
+        seat.conn.close(patience);
+        if !seat.leaving {
+            self.is_gone(key);
+        }
+        self.desk.forget(key);
+    }
+
+    /// A client is no client any more.
+    fn is_gone(&mut self, key: u32) {
+        self.staying -= 1;
+        let mut turn = Turn { desk: &self.desk, fates: std::mem::take(&mut self.fates) };
+        self.handler.left(&mut turn, key);
+        self.fates = turn.fates;
+    }
+
+    fn conn(&self, key: u32) -> Option<Arc<Connection>> {
+        self.desk.seats.lock().get(key as usize).map(|seat| Arc::clone(&seat.conn))
+    }
+
+    /// Changes a seat, and what its socket is watched for if that has changed.
+    fn change(&self, key: u32, change: impl FnOnce(&mut Seat)) {
+        let (conn, interest) = {
+            let mut seats = self.desk.seats.lock();
+            let Some(seat) = seats.get_mut(key as usize) else { return };
+            let before = For { read: seat.reading, write: seat.writing };
+            change(seat);
+            let after = For { read: seat.reading, write: seat.writing };
+            if before == after && !self.desk.watch.tells_once() {
+                return;
+            }
+            (Arc::clone(&seat.conn), after)
+        };
+        // One that somebody has just closed is not watched any more, and its farewell is in the inbox.
+        let _or_closed = conn.with_socket("Server", |socket| self.desk.watch.change(socket, key as usize, interest));
+    }
+
+    fn end_turn(&mut self, now: u32, patience: &mut dyn Patience) {
+        self.ask(patience, |handler, turn| handler.turn_over(turn));
+        let Inbox { waiting, closed, kicked, stop } = {
+            let mut inbox = self.desk.inbox.lock();
+            Inbox {
+                waiting: std::mem::take(&mut inbox.waiting),
+                closed: std::mem::take(&mut inbox.closed),
+                kicked: std::mem::take(&mut inbox.kicked),
+                stop: inbox.stop,
+            }
+        };
+        for key in closed {
+            // The seat may have gone to somebody else meanwhile.
+            if self.conn(key).is_some_and(|conn| conn.is_closed()) {
+                self.remove(key, patience);
+            }
+        }
+        for (key, reason) in kicked {
+            self.drop_client(key, reason, patience);
+        }
+        for key in waiting {
+            if let Some(conn) = self.conn(key) {
+                let flushed = conn.flush();
+                self.ask(patience, |_, turn| turn.note(key, flushed));
+            }
+        }
+        self.look_at_the_clock(now, patience);
+        self.stop = stop;
+    }
+
+    fn look_at_the_clock(&mut self, now: u32, patience: &mut dyn Patience) {
+        if self.pause.is_none() && self.leaving.is_empty() && self.next_sweep.is_none() {
+            return;
+        }
+        let time = Instant::now();
+        if self.pause.is_some_and(|(at, _)| at <= time) {
+            self.watch_listener(For::READ);
+            self.accept(now, patience);
+        }
+        while let Some((_, key, number)) = self.leaving.pop_front_if(|&mut (at, ..)| at <= time) {
+            let still = self.desk.seats.lock().get(key as usize).is_some_and(|seat| seat.leaving && seat.number == number);
+            if still {
+                self.remove(key, patience);
+            }
+        }
+        if let (Some(at), Some(idle)) = (self.next_sweep, self.limits.idle) {
+            if at <= time {
+                self.sweep(now, idle, patience);
+                self.next_sweep = Some(within(sweep_every(idle)));
+            }
+        }
+    }
+
+    /// Closes those from whom nothing has come for too long.
+    fn sweep(&mut self, now: u32, idle: Duration, patience: &mut dyn Patience) {
+        let silent: Vec<_> = {
+            let seats = self.desk.seats.lock();
+            let is_silent = |seat: &Seat| !seat.leaving && !seat.finished && u128::from(now.wrapping_sub(seat.heard)) >= idle.as_millis();
+            seats.iter().filter(|(_, seat)| is_silent(seat)).map(|(key, _)| key as u32).collect()
+        };
+        for key in silent {
+            self.drop_client(key, format!("nothing came from it for {} s", idle.as_secs_f64()), patience);
+        }
+    }
+
+    /// The end: nobody new, what has come is still answered, then everybody is let go.
+    fn wind_up(&mut self, events: &mut Events, patience: &mut dyn Patience) {
+        let _or_closed = self.listener.with_socket("Server", |socket| self.desk.watch.remove(socket));
+        self.listener.close(patience);
+        self.pause = None;
+        self.next_sweep = None;
+        let keys: Vec<u32> = self.desk.seats.lock().iter().map(|(key, _)| key as u32).collect();
+        let now = self.desk.now();
+        for &key in &keys {
+            self.serve(key, true, true, now, patience);
+        }
+        self.end_turn(now, patience);
+        let until = self.stop.unwrap_or_else(Instant::now);
+        self.stop = Some(until);
+        loop {
+            let waits = self.desk.seats.lock().iter().any(|(_, seat)| !seat.leaving && seat.writing);
+            if !waits || Instant::now() >= until {
+                break;
+            }
+            self.wait(events, patience);
+            for event in events.iter() {
+                if event.key != LISTENER && event.writable {
+                    if let Some(conn) = self.conn(event.key as u32) {
+                        self.flush(event.key as u32, &conn, patience);
+                    }
+                }
+            }
+            self.end_turn(now, patience);
+            self.stop = Some(until);
+        }
+        for key in keys {
+            let leaving = self.desk.seats.lock().get(key as usize).is_none_or(|seat| seat.leaving);
+            if leaving {
+                self.remove(key, patience);
+            } else {
+                self.drop_client(key, "the server was stopped".into(), patience);
+            }
+        }
+    }
+}
+
+/// How often to look for silent clients: often enough that a limit of a second is kept within a tenth.
+fn sweep_every(idle: Duration) -> Duration {
+    (idle / 10).clamp(Duration::from_millis(10), Duration::from_secs(1))
+}
