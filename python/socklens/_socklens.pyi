@@ -1,6 +1,7 @@
 # The types of the compiled module. Docstrings live in the Rust source and reach `help()` and Shift-Tab from there;
 # `mypy.stubtest` holds every name and signature here against the built module.
 
+from collections.abc import Callable
 from socket import socket
 from types import EllipsisType, TracebackType
 from typing import Any, ClassVar, Final, Literal, Never, Self, SupportsIndex, TypeAlias, final
@@ -16,14 +17,21 @@ _Endpoint: TypeAlias = str | tuple[str, int] | tuple[str, int, int, int] | Addre
 _How: TypeAlias = Literal["send", "recv", "both"] | int
 
 __all__ = [
+    "Chat",
     "Connection",
+    "Daytime",
+    "Discard",
+    "Echo",
     "InputBuffer",
+    "LineEcho",
     "Lines",
     "Listener",
+    "OnMessage",
     "OutputBuffer",
     "TcpInfo",
     "TcpState",
     "Totals",
+    "_Reactor",
     "__version__",
     "_endpoint",
     "_holders",
@@ -128,6 +136,8 @@ class OutputBuffer:
     def unacknowledged(self) -> int: ...  # sent, not yet acknowledged
     @property
     def unsent(self) -> int | None: ...  # not yet sent at all
+    @property
+    def rust(self) -> int: ...  # not taken by the kernel yet; a server's clients only
     @property
     def not_kept(self) -> int: ...  # oldest outstanding bytes whose content is no longer held
     def peek(self, n: SupportsIndex | None = None) -> bytes: ...
@@ -371,3 +381,59 @@ class Listener:
     def fileno(self) -> int: ...
     def detach(self) -> int: ...
     def to_socket(self) -> socket: ...
+
+# Handlers that a Server runs in Rust.
+
+@final
+class Echo:
+    def __new__(cls) -> Self: ...
+
+@final
+class LineEcho:
+    def __new__(cls) -> Self: ...
+
+@final
+class Chat:
+    def __new__(cls) -> Self: ...
+
+@final
+class Discard:
+    def __new__(cls) -> Self: ...
+
+@final
+class Daytime:
+    def __new__(cls) -> Self: ...
+
+@final
+class OnMessage:
+    def __new__(
+        cls, callback: Callable[[Connection, bytes], Buffer | None], framing: Literal["line", "frame", "chunk"] = "line"
+    ) -> Self: ...
+
+@final
+class _Reactor:
+    def __new__(
+        cls,
+        listener: Listener,
+        handler: Echo | LineEcho | Chat | Discard | Daytime | OnMessage,
+        max_clients: int | None,
+        idle_timeout: float | None,
+    ) -> Self: ...
+    def start(self) -> None: ...
+    def run(self) -> None: ...
+    def stop(self, timeout: float) -> bool: ...
+    def clients(self) -> list[tuple[int, Connection, float, str | None]]: ...
+    def set_name(self, number: int, name: str) -> bool: ...
+    def broadcast(self, data: Buffer, but: Connection | None) -> int: ...
+    def kick(self, conn: Connection, reason: str) -> bool: ...
+    def notes(
+        self,
+    ) -> list[
+        tuple[Literal["dropped", "trouble", "error"], int | None, str | None, Address | None, Any, float, int]
+    ]: ...
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def over(self) -> bool: ...

@@ -14,7 +14,7 @@ use crate::core::{Error, Result};
 #[inline]
 pub(super) fn copied_if_it_can_be<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyBytes>> {
     // SAFETY: `bytes` has `len` readable bytes, which the call copies; no slice is longer than an isize can tell.
-    unsafe { made(py, bytes.as_ptr().cast(), bytes.len().cast_signed()) }
+    unsafe { made(py, bytes.as_ptr().cast(), bytes.len() as isize) }
 }
 
 /// A copy as a `bytes` object; unlike `PyBytes::new` it does not panic when there is no memory.

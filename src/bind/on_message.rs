@@ -53,6 +53,9 @@ pub(super) struct Raised {
     pub(super) at: SystemTime,
 }
 
+/// What callbacks have raised and nobody has asked for yet.
+pub(super) type Raisings = Arc<Mutex<Vec<Raised>>>;
+
 #[pymethods]
 impl OnMessage {
     #[new]
@@ -82,7 +85,7 @@ impl OnMessage {
 
 impl OnMessage {
     /// A handler for one server, and where it keeps what the callback raises.
-    pub(super) fn handler(&self, py: Python<'_>) -> (Calling, Arc<Mutex<Vec<Raised>>>) {
+    pub(super) fn handler(&self, py: Python<'_>) -> (Calling, Raisings) {
         let raised = Arc::new(Mutex::new(Vec::new()));
         let calling = Calling {
             callback: self.callback.clone_ref(py),
@@ -105,7 +108,7 @@ pub(super) struct Calling {
     /// The messages of the client at hand.
     messages: Vec<Py<PyBytes>>,
     answers: Vec<u8>,
-    raised: Arc<Mutex<Vec<Raised>>>,
+    raised: Raisings,
 }
 
 impl std::fmt::Debug for Calling {

@@ -12,7 +12,7 @@ use super::bytes::reading;
 use super::connection::Connection;
 use super::errors::plainly;
 use super::listener::Listener;
-use super::on_message::{OnMessage, Raised};
+use super::on_message::{OnMessage, Raisings};
 use super::patience::{releasing, serving};
 use super::site::Site;
 use crate::core::server::{self, Desk, Handler, Limits, Note};
@@ -66,17 +66,20 @@ pub(super) struct Reactor {
     desk: Arc<Desk>,
     /// Until it is run.
     reactor: Mutex<Option<server::Reactor>>,
-    raised: Option<Arc<Mutex<Vec<Raised>>>>,
+    raised: Option<Raisings>,
 }
 
 /// A note as (kind, number, name, peer, what, when, figure).
 type NoteRow<'py> = (&'static str, Option<u32>, Option<String>, Option<Bound<'py, PyAny>>, Bound<'py, PyAny>, f64, i64);
 
+/// A client as (number, connection, since, name).
+type ClientRow = (u32, Connection, f64, Option<String>);
+
 fn unix(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-fn handler_of(handler: &Bound<'_, PyAny>) -> PyResult<(Box<dyn Handler>, Option<Arc<Mutex<Vec<Raised>>>>)> {
+fn handler_of(handler: &Bound<'_, PyAny>) -> PyResult<(Box<dyn Handler>, Option<Raisings>)> {
     if let Ok(on_message) = handler.cast::<OnMessage>() {
         let (handler, raised) = on_message.get().handler(handler.py());
         return Ok((Box::new(handler), Some(raised)));
@@ -166,7 +169,7 @@ impl Reactor {
     }
 
     /// The clients as rows of (number, connection, since, name), in the order in which they came; `since` is a time as `time.time()` tells it.
-    fn clients(&self, py: Python<'_>) -> PyResult<Vec<(u32, Connection, f64, Option<String>)>> {
+    fn clients(&self, py: Python<'_>) -> PyResult<Vec<ClientRow>> {
         self.of_this_process()?;
         let row =
             |member: server::Member| (member.number, Connection::shared(member.conn, Site::here(py, 0)), unix(member.since), member.name);

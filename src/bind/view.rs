@@ -89,11 +89,12 @@ impl InputBuffer {
 /// The output buffer of a connection at one moment: a frozen view of what the kernel has taken from `send` and the peer's kernel has not
 /// acknowledged.
 ///
-/// `len(view)` is all of it, in bytes: `unacknowledged` (sent, no ACK yet) and `unsent` (not sent at all, because the peer's window or the
-/// congestion window is full).
+/// `len(view)` is all of it, in bytes: `unacknowledged` (sent, no ACK yet), `unsent` (not sent at all, because the peer's window or the
+/// congestion window is full) and, on a connection that a server in Rust drives, `rust` (not taken by the kernel yet, because this buffer is full).
 ///
-/// Observed: the numbers (ioctl SIOCOUTQ and SIOCOUTQNSD, tcp(7)) and `capacity` (SO_SNDBUF, socket(7)). Derived: the content, which is the copy
-/// that socklens keeps of the last 64 KiB sent, cut to the number that the kernel reports; the queue itself cannot be read without privileges.
+/// Observed: the kernel's numbers (ioctl SIOCOUTQ and SIOCOUTQNSD, tcp(7)) and `capacity` (SO_SNDBUF, socket(7)). Counted by socklens: `rust`. Derived:
+/// the content, which is the copy that socklens keeps of the last 64 KiB sent, cut to the number that the kernel reports; the queue itself cannot be
+/// read without privileges. A server in Rust keeps no such copy for its clients; what waits in `rust` is shown.
 #[pyclass(frozen, eq, module = "socklens")]
 #[derive(PartialEq)]
 pub(super) struct OutputBuffer(pub(super) view::Output);
@@ -101,7 +102,7 @@ pub(super) struct OutputBuffer(pub(super) view::Output);
 #[pymethods]
 impl OutputBuffer {
     fn __len__(&self) -> PyResult<usize> {
-        told(self.0.outstanding, "output_buffer")
+        Ok(told(self.0.outstanding, "output_buffer")? + self.0.rust)
     }
 
     fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -125,13 +126,19 @@ impl OutputBuffer {
     /// Bytes that were sent and have not been acknowledged.
     #[getter]
     fn unacknowledged(&self) -> PyResult<usize> {
-        Ok(self.__len__()? - self.0.unsent.unwrap_or(0))
+        Ok(told(self.0.outstanding, "output_buffer")? - self.0.unsent.unwrap_or(0))
     }
 
     /// Bytes that have not been sent at all yet; None where the system does not tell.
     #[getter]
     fn unsent(&self) -> Option<usize> {
         self.0.unsent
+    }
+
+    /// Bytes that a server has for this client and the kernel has not taken yet; 0 on every connection that no server drives.
+    #[getter]
+    fn rust(&self) -> usize {
+        self.0.rust
     }
 
     /// How many of the oldest bytes are no longer held in the copy; `peek()` shows the bytes after them.
@@ -149,12 +156,14 @@ impl OutputBuffer {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let Some(outstanding) = self.0.outstanding else { return Ok("<OutputBuffer unknown on this system>".into()) };
         let unsent = self.0.unsent.unwrap_or(0);
-        let parts = format!("unacknowledged {} + unsent {unsent} of {}", outstanding - unsent, self.0.capacity);
+        let rust = if self.0.rust > 0 { format!(" + rust {}", self.0.rust) } else { String::new() };
+        let parts = format!("unacknowledged {} + unsent {unsent} of {}{rust}", outstanding - unsent, self.0.capacity);
+        let total = outstanding + self.0.rust;
         let gone = match self.0.not_kept {
             0 => String::new(),
             count => format!("{count} B not kept, then "),
         };
-        Ok(format!("<OutputBuffer {outstanding} B: {parts}, {gone}{}>", shown(py, &self.0.content)?))
+        Ok(format!("<OutputBuffer {total} B: {parts}, {gone}{}>", shown(py, &self.0.content)?))
     }
 }
 

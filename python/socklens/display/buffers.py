@@ -58,9 +58,11 @@ def output_buffer(view: ConnectionView, g: Glyphs) -> Buffer | None:
     notes: list[tuple[str, ...]] = []
     if seen.unsent:
         notes.append((f"{seen.unacknowledged:,} in flight", f"{seen.unsent:,} waiting here"))
+    if seen.rust:
+        notes.append((f"and {seen.rust:,} B more in this program",))
     if seen.total and not seen.first:
         notes.append(("content not shown: no copy of the oldest bytes",))
-    return Buffer("out", seen.total, seen.capacity, _content(seen.first, seen.total, g), tuple(notes))
+    return Buffer("out", seen.total - seen.rust, seen.capacity, _content(seen.first, seen.total, g), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class OutputView:
     total: int
     capacity: int
     first: bytes
+    rust: int = 0
+    """Bytes that a server has for this client and the kernel has not taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,12 @@ def _output(conn: Connection) -> OutputView | None:
     # Where the oldest outstanding bytes are no longer held, the picture must not start in the middle of them.
     first = b"" if seen.not_kept else seen.peek(FIRST_BYTES)
     return OutputView(
-        unacknowledged=seen.unacknowledged, unsent=seen.unsent, total=len(seen), capacity=seen.capacity, first=first
+        unacknowledged=seen.unacknowledged,
+        unsent=seen.unsent,
+        total=len(seen),
+        capacity=seen.capacity,
+        first=first,
+        rust=seen.rust,
     )
 
 

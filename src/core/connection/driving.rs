@@ -175,6 +175,7 @@ impl Connection {
     }
 
     /// A send of somebody else's: the bytes wait behind the server's, as far as they may.
+    #[allow(clippy::too_many_arguments, reason = "as its twin for connections that nobody drives, and the driver")]
     pub(super) fn leave_to(
         &self,
         driven: &Driven,

@@ -6,6 +6,7 @@ mod chat;
 mod desk;
 mod echo;
 mod handler;
+mod leaving;
 mod reactor;
 mod watch;
 

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::net::Shutdown;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,6 +12,7 @@ use polling::Events;
 
 use super::desk::{Desk, Inbox, LISTENER, Seat, too_slow, trouble};
 use super::handler::{Client, Fate, Handler, Turn};
+use super::leaving::sweep_every;
 use super::watch::For;
 use super::{Limits, within};
 use crate::core::connection::{Connection, WAITING_LIMIT};
@@ -25,8 +25,6 @@ const SPACE: usize = 256 << 10;
 const EVENTS: usize = 1024;
 /// Clients that one turn accepts at the most, so that those who are here do not wait for a crowd at the door.
 const ACCEPTS: usize = 128;
-/// How long one who was told to go may take to close its end before this one is closed.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// After a failed accept, how long until the next try; it doubles up to …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// … this.
@@ -35,21 +33,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A server's loop, which somebody has to run.
 #[derive(Debug)]
 pub struct Reactor {
-    desk: Arc<Desk>,
-    listener: Arc<Listener>,
-    handler: Box<dyn Handler>,
-    limits: Limits,
-    space: Box<[u8]>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) handler: Box<dyn Handler>,
+    pub(super) limits: Limits,
+    pub(super) space: Box<[u8]>,
     /// Kept for the memory: what the handler has decided in this call.
-    fates: Vec<(u32, Fate)>,
+    pub(super) fates: Vec<(u32, Fate)>,
     /// Who is on its way out, and until when it may take.
-    leaving: VecDeque<(Instant, u32, u32)>,
+    pub(super) leaving: VecDeque<(Instant, u32, u32)>,
     /// Clients that are served now.
-    staying: usize,
+    pub(super) staying: usize,
     /// After a failed accept: when to try again, and how long to wait if that fails too.
-    pause: Option<(Instant, Duration)>,
-    next_sweep: Option<Instant>,
-    stop: Option<Instant>,
+    pub(super) pause: Option<(Instant, Duration)>,
+    pub(super) next_sweep: Option<Instant>,
+    pub(super) stop: Option<Instant>,
 }
 
 /// Says that the loop has ended, however it did.
@@ -103,7 +101,7 @@ impl Reactor {
         drop(over);
     }
 
-    fn wait(&mut self, events: &mut Events, patience: &mut dyn Patience) {
+    pub(super) fn wait(&mut self, events: &mut Events, patience: &mut dyn Patience) {
         let moments = [self.pause.map(|(at, _)| at), self.next_sweep, self.leaving.front().map(|&(at, ..)| at), self.stop];
         let sleep = moments.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()));
         let mut waited = Ok(());
@@ -194,7 +192,7 @@ impl Reactor {
         }
     }
 
-    fn settle(&mut self, key: u32, fate: Fate, patience: &mut dyn Patience) {
+    pub(super) fn settle(&mut self, key: u32, fate: Fate, patience: &mut dyn Patience) {
         match fate {
             Fate::Waits(count) if count > WAITING_LIMIT && !self.handler.holds_back() => self.drop_client(key, too_slow(), patience),
             Fate::Waits(_) => {
@@ -211,7 +209,7 @@ impl Reactor {
     }
 
     /// One client's event.
-    fn serve(&mut self, key: u32, readable: bool, writable: bool, now: u32, patience: &mut dyn Patience) {
+    pub(super) fn serve(&mut self, key: u32, readable: bool, writable: bool, now: u32, patience: &mut dyn Patience) {
         let (conn, reading, writing, leaving) = {
             let mut seats = self.desk.seats.lock();
             // An earlier event of this turn may have ended it.
@@ -260,7 +258,7 @@ impl Reactor {
     }
 
     /// Offers the kernel what waits for a client.
-    fn flush(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
+    pub(super) fn flush(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
         match conn.flush() {
             Ok(0) => {
                 let mut finished = false;
@@ -278,78 +276,12 @@ impl Reactor {
         }
     }
 
-    /// Lets a client go once it has what waits for it.
-    fn finish(&mut self, key: u32, patience: &mut dyn Patience) {
-        let Some(conn) = self.conn(key) else { return };
-        match conn.flush() {
-            Ok(0) => self.say_goodbye(key, &conn),
-            Ok(_) => self.change(key, |seat| {
-                seat.finished = true;
-                seat.reading = false;
-                seat.writing = true;
-            }),
-            Err(_) => self.remove(key, patience),
-        }
-    }
-
-    /// Sends FIN, and waits for the other's: to close with bytes unread would send RST, which takes away what the client has not read yet.
-    fn say_goodbye(&mut self, key: u32, conn: &Arc<Connection>) {
-        let mut was_here = false;
-        let mut number = 0;
-        self.change(key, |seat| {
-            was_here = !std::mem::replace(&mut seat.leaving, true);
-            number = seat.number;
-            seat.reading = true;
-            seat.writing = false;
-        });
-        let _or_gone = conn.shutdown(Shutdown::Write);
-        self.leaving.push_back((within(FAREWELL), key, number));
-        if was_here {
-            self.is_gone(key);
-        }
-    }
-
-    /// Reads away what somebody still sends who is leaving, until it closes its end.
-    fn see_off(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
-        match conn.take_in(&mut self.space, &mut |bytes| bytes.len()) {
-            Ok(1..) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            _ => self.remove(key, patience),
-        }
-    }
-
-    fn drop_client(&mut self, key: u32, reason: String, patience: &mut dyn Patience) {
-        let seat = self.desk.seats.lock().get(key as usize).map(|seat| (Arc::clone(&seat.conn), seat.number));
-        if let Some((conn, number)) = seat {
-            self.desk.dropped(key, number, &conn, reason);
-        }
-        self.remove(key, patience);
-    }
-
-    /// Closes a client's connection, if nobody has, and gives its seat back.
-    fn remove(&mut self, key: u32, patience: &mut dyn Patience) {
-        let Some(seat) = self.desk.seats.lock().try_remove(key as usize) else { return };
-        seat.conn.close(patience);
-        if !seat.leaving {
-            self.is_gone(key);
-        }
-        self.desk.forget(key);
-    }
-
-    /// A client is no client any more.
-    fn is_gone(&mut self, key: u32) {
-        self.staying -= 1;
-        let mut turn = Turn { desk: &self.desk, fates: std::mem::take(&mut self.fates) };
-        self.handler.left(&mut turn, key);
-        self.fates = turn.fates;
-    }
-
-    fn conn(&self, key: u32) -> Option<Arc<Connection>> {
+    pub(super) fn conn(&self, key: u32) -> Option<Arc<Connection>> {
         self.desk.seats.lock().get(key as usize).map(|seat| Arc::clone(&seat.conn))
     }
 
     /// Changes a seat, and what its socket is watched for if that has changed.
-    fn change(&self, key: u32, change: impl FnOnce(&mut Seat)) {
+    pub(super) fn change(&self, key: u32, change: impl FnOnce(&mut Seat)) {
         let (conn, interest) = {
             let mut seats = self.desk.seats.lock();
             let Some(seat) = seats.get_mut(key as usize) else { return };
@@ -365,7 +297,7 @@ impl Reactor {
         let _or_closed = conn.with_socket("Server", |socket| self.desk.watch.change(socket, key as usize, interest));
     }
 
-    fn end_turn(&mut self, now: u32, patience: &mut dyn Patience) {
+    pub(super) fn end_turn(&mut self, now: u32, patience: &mut dyn Patience) {
         self.ask(patience, |handler, turn| handler.turn_over(turn));
         let Inbox { waiting, closed, kicked, stop } = {
             let mut inbox = self.desk.inbox.lock();
@@ -404,7 +336,8 @@ impl Reactor {
             self.watch_listener(For::READ);
             self.accept(now, patience);
         }
-        while let Some((_, key, number)) = self.leaving.pop_front_if(|&mut (at, ..)| at <= time) {
+        while self.leaving.front().is_some_and(|&(at, ..)| at <= time) {
+            let Some((_, key, number)) = self.leaving.pop_front() else { break };
             let still = self.desk.seats.lock().get(key as usize).is_some_and(|seat| seat.leaving && seat.number == number);
             if still {
                 self.remove(key, patience);
@@ -417,61 +350,4 @@ impl Reactor {
             }
         }
     }
-
-    /// Closes those from whom nothing has come for too long.
-    fn sweep(&mut self, now: u32, idle: Duration, patience: &mut dyn Patience) {
-        let silent: Vec<_> = {
-            let seats = self.desk.seats.lock();
-            let is_silent = |seat: &Seat| !seat.leaving && !seat.finished && u128::from(now.wrapping_sub(seat.heard)) >= idle.as_millis();
-            seats.iter().filter(|(_, seat)| is_silent(seat)).map(|(key, _)| key as u32).collect()
-        };
-        for key in silent {
-            self.drop_client(key, format!("nothing came from it for {} s", idle.as_secs_f64()), patience);
-        }
-    }
-
-    /// The end: nobody new, what has come is still answered, then everybody is let go.
-    fn wind_up(&mut self, events: &mut Events, patience: &mut dyn Patience) {
-        let _or_closed = self.listener.with_socket("Server", |socket| self.desk.watch.remove(socket));
-        self.listener.close(patience);
-        self.pause = None;
-        self.next_sweep = None;
-        let keys: Vec<u32> = self.desk.seats.lock().iter().map(|(key, _)| key as u32).collect();
-        let now = self.desk.now();
-        for &key in &keys {
-            self.serve(key, true, true, now, patience);
-        }
-        self.end_turn(now, patience);
-        let until = self.stop.unwrap_or_else(Instant::now);
-        self.stop = Some(until);
-        loop {
-            let waits = self.desk.seats.lock().iter().any(|(_, seat)| !seat.leaving && seat.writing);
-            if !waits || Instant::now() >= until {
-                break;
-            }
-            self.wait(events, patience);
-            for event in events.iter() {
-                if event.key != LISTENER && event.writable {
-                    if let Some(conn) = self.conn(event.key as u32) {
-                        self.flush(event.key as u32, &conn, patience);
-                    }
-                }
-            }
-            self.end_turn(now, patience);
-            self.stop = Some(until);
-        }
-        for key in keys {
-            let leaving = self.desk.seats.lock().get(key as usize).is_none_or(|seat| seat.leaving);
-            if leaving {
-                self.remove(key, patience);
-            } else {
-                self.drop_client(key, "the server was stopped".into(), patience);
-            }
-        }
-    }
-}
-
-/// How often to look for silent clients: often enough that a limit of a second is kept within a tenth.
-fn sweep_every(idle: Duration) -> Duration {
-    (idle / 10).clamp(Duration::from_millis(10), Duration::from_secs(1))
 }
