@@ -50,7 +50,7 @@ services! {
     LineEcho
     /// A handler for `Server`, run in Rust: a chat room by lines.
     ///
-    /// A client's first line is its name; every later line goes to everybody else in the room as `name: line`. Lines that begin with `* ` tell who
+    /// A client's first line is its name; every later line goes to everybody else as `name: line`. Lines that begin with `* ` tell who
     /// joins and leaves. A line has 65536 bytes at the most, a name 32 characters. Whoever has 1 MiB waiting, because it does not read, is dropped;
     /// `server.dropped` shows it.
     Chat

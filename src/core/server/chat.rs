@@ -1,4 +1,4 @@
-//! A chat room. The first line of a client is its name; every later one goes to everybody else in the room. All that a turn brought goes out to each
+//! A chat room. The first line of a client is its name; every later one goes to everybody else. All that a turn brought goes out to each
 //! guest at once: a system call for every message would cost six times as much.
 
 use std::collections::HashMap;
@@ -26,7 +26,6 @@ pub struct Chat {
 #[derive(Debug)]
 struct Guest {
     conn: Arc<Connection>,
-    /// Whoever has no name yet hears nothing.
     name: Option<String>,
     /// How much had been said in this turn when it came in.
     heard: usize,
@@ -72,7 +71,7 @@ impl Chat {
         self.say(client.key, &[b"* ", name.as_bytes(), b" has joined.\n"]);
         if let Some(guest) = self.guests.get_mut(&client.key) {
             guest.name = Some(name);
-            guest.heard = self.said.len();
+            guest.spoke = true;
         }
     }
 }
@@ -87,7 +86,7 @@ impl Handler for Chat {
     }
 
     fn joined(&mut self, turn: &mut Turn<'_>, client: Client<'_>) {
-        self.guests.insert(client.key, Guest { conn: Arc::clone(client.conn), name: None, heard: 0, spoke: false });
+        self.guests.insert(client.key, Guest { conn: Arc::clone(client.conn), name: None, heard: self.said.len(), spoke: false });
         turn.reply(client, b"* Welcome. Send your name as your first line.\n");
     }
 
@@ -121,9 +120,6 @@ impl Handler for Chat {
             return;
         }
         for (&key, guest) in &mut self.guests {
-            if guest.name.is_none() {
-                continue;
-            }
             let (heard, spoke) = (std::mem::take(&mut guest.heard), std::mem::take(&mut guest.spoke));
             let start = heard.checked_sub(1).map_or(0, |last| self.said[last].1);
             let part = if spoke {
