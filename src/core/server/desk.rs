@@ -127,7 +127,12 @@ impl fmt::Debug for Desk {
 impl Desk {
     pub(super) fn new(listener: &Listener) -> Result<Self> {
         let watch = Watch::new().map_err(|error| reason::os(&error, "Server", ""))?;
-        listener.with_socket("Server", |socket| watch.add(socket, LISTENER, For::READ))?;
+        listener.with_socket("Server", |socket| {
+            // What goes to a client goes out once a turn, so Nagle's algorithm (RFC 896) has nothing to gather; it would only hold the last piece
+            // back for a delayed ACK, 40 ms. Accepted sockets have it from their listener.
+            socket.set_tcp_nodelay(true)?;
+            watch.add(socket, LISTENER, For::READ)
+        })?;
         Ok(Self {
             watch,
             seats: Mutex::default(),

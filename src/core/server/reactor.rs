@@ -20,7 +20,7 @@ use crate::core::listener::Listener;
 use crate::core::wait::Patience;
 
 /// One read takes so much at the most: as much as stays in a core's cache between the read and the answer.
-const SPACE: usize = 256 << 10;
+const SPACE: usize = 128 << 10;
 /// Events that one turn takes from the kernel at the most.
 const EVENTS: usize = 1024;
 /// Clients that one turn accepts at the most, so that those who are here do not wait for a crowd at the door.
