@@ -1,6 +1,7 @@
 //! Arguments from Python, checked: each kind of bad value has its own sentence.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -174,10 +175,10 @@ pub(super) fn byte_order(text: &str) -> PyResult<ByteOrder> {
 }
 
 /// A kernel buffer size to ask for.
-pub(super) fn buffer_size(size: Option<Count>, name: &str) -> PyResult<Option<u32>> {
+pub(super) fn buffer_size(size: Option<Count>, name: &str) -> PyResult<Option<NonZeroU32>> {
     let Some(size) = size else { return Ok(None) };
     // The kernel takes a signed int.
-    let fits = i32::try_from(size.0).ok().and_then(|size| u32::try_from(size).ok()).filter(|&size| size > 0);
+    let fits = i32::try_from(size.0).ok().and_then(|size| u32::try_from(size).ok()).and_then(NonZeroU32::new);
     fits.map(Some).ok_or_else(|| PyValueError::new_err(format!("{name} is a number of bytes from 1 to {}, not {}", i32::MAX, size.0)))
 }
 

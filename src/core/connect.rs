@@ -144,10 +144,10 @@ pub(super) fn kind() -> Type {
 
 pub(super) fn set_buffers(socket: &Socket, asked: &Asked) -> io::Result<()> {
     if let Some(size) = asked.recv_buffer {
-        socket.set_recv_buffer_size(size as usize)?;
+        socket.set_recv_buffer_size(size.get() as usize)?;
     }
     if let Some(size) = asked.send_buffer {
-        socket.set_send_buffer_size(size as usize)?;
+        socket.set_send_buffer_size(size.get() as usize)?;
     }
     Ok(())
 }

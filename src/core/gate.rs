@@ -33,7 +33,7 @@ struct Inner {
     socket: Option<Arc<Socket>>,
     waiting: Vec<Arc<Waker>>,
     /// How many of those who are inside have stepped aside, and will look again before they use the socket.
-    aside: usize,
+    aside: u32,
     /// Whether whoever shut it still has the socket open.
     closing: bool,
 }
@@ -267,10 +267,10 @@ impl Gate {
             patience.released(&mut || {
                 let mut inner = slot.state.lock();
                 // Whoever leaves or steps aside notifies; the time limit is for the one who let go of the socket just before this line.
-                if Arc::strong_count(&socket) > 1 + inner.aside {
+                if Arc::strong_count(&socket) > 1 + inner.aside as usize {
                     slot.changed.wait_for(&mut inner, Duration::from_millis(5));
                 }
-                out = inner.aside > 0 && Arc::strong_count(&socket) <= 1 + inner.aside;
+                out = inner.aside > 0 && Arc::strong_count(&socket) <= 1 + inner.aside as usize;
             });
             if out {
                 // Those who stepped aside will find the gate shut, and not touch the socket again.

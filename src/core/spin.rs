@@ -4,35 +4,35 @@
 //! microseconds saves that; where the reply takes longer the tries are wasted. So it goes on while four of five spins end with a reply, and
 //! otherwise only asks again now and then, ever more rarely, whether that has changed.
 
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI16, AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A peer that sleeps takes 25 to 35 µs to wake and some more to answer: with 50 µs this side often gave up just before the reply, and then both
 /// slept (64 B ping-pong on two cores: 50 µs a trip instead of 25).
 const BUDGET: Duration = Duration::from_micros(80);
 /// A spin that missed costs as much as four hits save.
-const MISS: i32 = 4;
+const MISS: i16 = 4;
 /// The most that earlier hits can make up for.
-const BEST: i32 = 16;
+const BEST: i16 = 16;
 /// Waits between two questions whether spinning pays, once it does not: from this many …
-const SOONEST: u32 = 8;
+const SOONEST: u16 = 8;
 /// … to this many.
-const RAREST: u32 = 256;
+const RAREST: u16 = 256;
 
 /// What recent waits of one direction of one connection have taught.
 #[derive(Debug)]
 pub(crate) struct Spin {
     /// Above zero it pays.
-    score: AtomicI32,
+    score: AtomicI16,
     /// Waits to let pass before the next question, while it does not pay.
-    skip: AtomicU32,
+    skip: AtomicU16,
     /// How many were let pass the last time.
-    pause: AtomicU32,
+    pause: AtomicU16,
 }
 
 impl Default for Spin {
     fn default() -> Self {
-        Self { score: AtomicI32::new(MISS), skip: AtomicU32::new(0), pause: AtomicU32::new(SOONEST / 2) }
+        Self { score: AtomicI16::new(MISS), skip: AtomicU16::new(0), pause: AtomicU16::new(SOONEST / 2) }
     }
 }
 

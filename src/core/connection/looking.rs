@@ -34,7 +34,7 @@ impl Connection {
                 rust,
                 kernel,
                 capacity: socket.recv_buffer_size()?,
-                asked: self.asked.recv_buffer.map(|size| size as usize),
+                asked: self.asked.recv_buffer.map(|size| size.get() as usize),
                 content,
             })
         })
@@ -69,7 +69,7 @@ impl Connection {
                 // Asked first, so an ACK in between can only have made the whole smaller than its part.
                 unsent: unsent.map(|count| count.min(outstanding.unwrap_or(count))),
                 capacity: socket.send_buffer_size()?,
-                asked: self.asked.send_buffer.map(|size| size as usize),
+                asked: self.asked.send_buffer.map(|size| size.get() as usize),
                 rust: rust.len(),
                 not_kept,
                 content,

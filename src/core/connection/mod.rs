@@ -20,6 +20,7 @@ mod writing;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -43,9 +44,9 @@ pub use reading::PUT_BACK_LIMIT;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// `recv_buffer`, in bytes.
-    pub recv_buffer: Option<u32>,
+    pub recv_buffer: Option<NonZeroU32>,
     /// `send_buffer`, in bytes.
-    pub send_buffer: Option<u32>,
+    pub send_buffer: Option<NonZeroU32>,
 }
 
 /// One end of a TCP connection. A server may have ten thousand of them, so what most of them never need lies behind a pointer.
