@@ -9,7 +9,7 @@
     a_for_b.input_buffer, a_for_b.recv(1024)
 
 Every value shown is read from the kernel or counted by the calls themselves. Importing this package opens nothing and
-imports neither ``socket`` nor ``asyncio``.
+imports neither ``socket`` nor ``asyncio``; `Server` and its kin are imported when they are first used.
 """
 
 import sys as _sys
@@ -39,6 +39,30 @@ from ._socklens import (
     set_default_timeout,
 )
 
+# What is imported when it is first used: most programs need none of it, and all would pay for threads and event loops.
+_LATER = dict.fromkeys(("Client", "Dropped", "Roster", "Server", "ServerError"), "server")
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .server import Client, Dropped, Roster, Server, ServerError
+del TYPE_CHECKING
+
+
+def __getattr__(name: str) -> object:
+    """Imports what is used for the first time (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
 if "IPython" in _sys.modules:
     from ._shift_tab import explain_attributes as _explain_attributes
 
@@ -48,10 +72,12 @@ __all__ = [
     "Address",
     "Backlog",
     "Chat",
+    "Client",
     "ClosedError",
     "Connection",
     "Daytime",
     "Discard",
+    "Dropped",
     "Echo",
     "FrameTooLongError",
     "IncompleteReadError",
@@ -61,6 +87,9 @@ __all__ = [
     "Listener",
     "OnMessage",
     "OutputBuffer",
+    "Roster",
+    "Server",
+    "ServerError",
     "TcpInfo",
     "TcpState",
     "Totals",

@@ -42,7 +42,12 @@ def _listener(row: Row) -> str:
             f"This program (process {pid}) listens on {local} itself, with a socket that socklens.listen() did not make: "
             "close that, or choose another port"
         )
-    name = _variable(listener)
+    server = _listen.owner_of(listener)
+    name = _variable(listener if server is None else server)
+    if server is not None:
+        called = f"the server `{name}`" if name else "a server without a name"
+        remedy = f"Use {name}.stop() first" if name else "Stop it"
+        return f"This program has it: {called}, started in {listener.created_at}. {remedy}, or choose another port"
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"
     return f"This program has it: {called}, made in {listener.created_at}. {remedy}, or choose another port"

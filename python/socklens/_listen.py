@@ -1,4 +1,4 @@
-"""Opening a listener, and replacing the one that the same notebook cell opened before."""
+"""Opening a listener, and replacing the one that the same notebook cell opened before; the same for the listener of a server."""
 
 from __future__ import annotations
 
@@ -12,20 +12,43 @@ from ._socklens import Listener, _endpoint, _holders, _listen
 # Not from `typing`, whose import would take longer than all of this package's.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sized
+    from typing import Protocol
+
     from ._address import Address
+
+    class Owner(Protocol):
+        """A server, which ends together with its listener."""
+
+        def stop(self, timeout: float = ...) -> Sized:
+            """Ends it, and returns whom it dropped."""
 
 
 class _Made:
-    """A live listener, as it was asked for, and the cell that did."""
+    """A live listener, as it was asked for, the cell that did, and the server that it is for, if it is."""
 
-    __slots__ = ("address", "asked", "cell", "listener", "where")
+    __slots__ = ("address", "asked", "cell", "listener", "owner", "where")
 
-    def __init__(self, listener: Listener, asked: tuple[str, int], cell: _cells.Cell | None) -> None:
+    def __init__(
+        self, listener: Listener, asked: tuple[str, int], cell: _cells.Cell | None, owner: Owner | None
+    ) -> None:
         self.listener = ref(listener)
         self.address = listener.local_addr
         self.where = listener.created_at
         self.asked = asked
         self.cell = cell
+        self.owner = owner
+
+    def end(self) -> str:
+        """Closes it, or stops its server, and returns what is to be said about that."""
+        if self.owner is not None:
+            dropped = len(self.owner.stop(0))
+            lost = f"; {dropped} client{'s' if dropped > 1 else ''} dropped" if dropped else ""
+            return f"stopped the earlier server on {self.address} (started in {self.where}{lost})"
+        listener = self.listener()
+        if listener is not None:
+            listener.close()
+        return f"closed the earlier listener on {self.address} (made in {self.where})"
 
 
 _made: list[_Made] = []
@@ -63,14 +86,34 @@ def listen(
         OverflowError, ValueError, TypeError: there is no such endpoint. socket.gaierror: the name has no address.
     """
     # The user's line: this function's caller.
-    cell = _cells.current(sys._getframe(1))
+    return open_listener(
+        host, port, backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, replace=replace, owner=None, outer=1
+    )
+
+
+def open_listener(
+    host: str | tuple[str, int] | tuple[str, int, int, int] | Address,
+    port: int | None,
+    backlog: int,
+    dual_stack: bool = False,
+    reuse_addr: bool = True,
+    recv_buffer: int | None = None,
+    send_buffer: int | None = None,
+    *,
+    replace: bool = False,
+    owner: Owner | None,
+    outer: int,
+) -> Listener:
+    """`listen`, also for a server: the cell that is run again then replaces the server. The user's line is `outer` calls further out."""
+    cell = _cells.current(sys._getframe(outer + 1))
     name, number = _endpoint(host, port)
     asked = (name, number or 0)
 
     def opened() -> Listener:
-        return _listen(name, asked[1], backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, 2)
+        return _listen(name, asked[1], backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, outer + 2)
 
     ours = [made for made in _live() if replace or _earlier(made.cell, cell)]
+    said = []
     try:
         listener = opened()
     except OSError as error:
@@ -78,24 +121,26 @@ def listen(
         in_the_way = [made for made in ours if error.errno == EADDRINUSE and _has_port(made, asked, dual_stack)]
         if not in_the_way:
             raise
-        for made in in_the_way:
-            _close(made)
+        said = [made.end() for made in in_the_way]
         listener = opened()
-        replaced = in_the_way
-    else:
-        # A free port collides with nothing; run again, the cell would pile up listeners that nobody can reach any more.
-        replaced = [made for made in ours if asked[1] == 0 and made.asked == asked and _earlier(made.cell, cell)]
-        for made in replaced:
-            _close(made)
-    for made in replaced:
-        print(f"socklens: closed the earlier listener on {made.address} (made in {made.where}); this one replaces it")
-    _made.append(_Made(listener, asked, cell))
+    # A free port collides with nothing, and a server has threads of its own: run again, the cell would pile up what nobody can reach.
+    for made in _live():
+        if _earlier(made.cell, cell) and (made.owner is not None or (asked[1] == 0 and made.asked == asked)):
+            said.append(made.end())
+    for what in said:
+        print(f"socklens: {what}; this one replaces it")
+    _made.append(_Made(listener, asked, cell, owner))
     return listener
 
 
 def live() -> list[Listener]:
     """The open listeners that ``listen`` has made."""
     return [listener for made in _live() if (listener := made.listener()) is not None]
+
+
+def owner_of(listener: Listener) -> Owner | None:
+    """The server that this listener was opened for; None for a listener of its own."""
+    return next((made.owner for made in _live() if made.listener() is listener), None)
 
 
 def _live() -> list[_Made]:
@@ -119,9 +164,3 @@ def _has_port(made: _Made, asked: tuple[str, int], dual_stack: bool) -> bool:
         return False
     both = listener.dual_stack or dual_stack
     return both or (":" in here) == (":" in asked[0]) or asked[0] in (made.asked[0], here) or not rows
-
-
-def _close(made: _Made) -> None:
-    listener = made.listener()
-    if listener is not None:
-        listener.close()

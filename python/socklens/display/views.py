@@ -93,7 +93,7 @@ def view_of(thing: Connection | Listener | View, name: str | None = None) -> Vie
     return view if name is None else replace(view, name=name)
 
 
-def _told(ask: Callable[[], _T]) -> _T | None:
+def told(ask: Callable[[], _T]) -> _T | None:
     """The answer, or None where the socket is closed or the platform does not know."""
     try:
         return ask()
@@ -103,15 +103,15 @@ def _told(ask: Callable[[], _T]) -> _T | None:
 
 def connection_view(conn: Connection) -> ConnectionView:
     """One look at a connection."""
-    totals = _told(lambda: conn.totals)
-    state = _told(lambda: conn.state)
+    totals = told(lambda: conn.totals)
+    state = told(lambda: conn.state)
     return ConnectionView(
         local=conn.local_addr,
-        peer=_told(lambda: conn.peer_addr),
+        peer=told(lambda: conn.peer_addr),
         state=state.name if state is not None else None,
         closed=conn.closed,
-        input=_told(lambda: _input(conn)),
-        output=_told(lambda: _output(conn)),
+        input=told(lambda: _input(conn)),
+        output=told(lambda: _output(conn)),
         sent=totals.sent if totals is not None else None,
         received=totals.received if totals is not None else None,
     )
@@ -142,14 +142,14 @@ def _output(conn: Connection) -> OutputView | None:
 
 def listener_view(listener: Listener) -> ListenerView:
     """One look at a listener and the connections it accepted."""
-    backlog = None if listener.closed else _told(lambda: listener.backlog)
-    state = _told(lambda: listener.state)
+    backlog = None if listener.closed else told(lambda: listener.backlog)
+    state = told(lambda: listener.state)
     return ListenerView(
         local=listener.local_addr,
         state=state.name if state is not None else None,
         closed=listener.closed,
         waiting=backlog.waiting if backlog is not None else None,
         limit=backlog.limit if backlog is not None else None,
-        accepted=_told(lambda: listener.accepted),
-        connections=tuple(connection_view(conn) for conn in _told(lambda: listener.connections) or ()),
+        accepted=told(lambda: listener.accepted),
+        connections=tuple(connection_view(conn) for conn in told(lambda: listener.connections) or ()),
     )

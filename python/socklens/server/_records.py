@@ -1,0 +1,166 @@
+"""What a server remembers over its life: how many came, whom it dropped and what went wrong. Nothing here touches a socket,
+and nothing is printed: the records are there to be asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import TracebackType
+from typing import Generic, NamedTuple, TypeVar
+
+from .._address import Address
+
+KEPT = 1000
+"""How many errors, and how many dropped clients, a server remembers: the newest."""
+
+KICKED = "kicked"
+TOO_SLOW = "too slow"
+IDLE = "idle"
+STOPPED = "stopped"
+GOES_ON = "its handler goes on"
+
+_T = TypeVar("_T")
+
+
+class Who(NamedTuple):
+    """A client as a record keeps it: its name, or None, and its address."""
+
+    name: str | None
+    peer_addr: Address
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A client whose connection the server ended, instead of its handler or the client itself.
+
+    Attributes:
+        name: the name that it was given, or None.
+        peer_addr: its address.
+        reason: ``"kicked"``, ``"too slow"`` (it did not take what was broadcast), ``"idle"`` (nothing came for ``idle_timeout``
+            seconds), ``"stopped"`` (its handler had not ended when the server stopped), or ``"its handler goes on"`` (nor after that:
+            the connection is closed, but the thread is still at work).
+        when: the moment, in local time.
+        unsent: bytes that its output buffer still held then; whether they arrive is not known.
+    """
+
+    name: str | None
+    peer_addr: Address
+    reason: str
+    when: datetime
+    unsent: int
+
+
+@dataclass(frozen=True)
+class ServerError:
+    """Something that went wrong while a server was at work: what a handler raised, or trouble with accepting clients.
+
+    Attributes:
+        client: the client's ``name`` and ``peer_addr``; None for trouble that is no client's.
+        exception: what was raised.
+        traceback: the same as text, as Python prints it.
+        when: the moment, in local time; of the first one where it came several times.
+        count: how many times it came in a row: an accept error that repeats is counted, not piled up. 1 for a handler's.
+    """
+
+    client: Who | None
+    exception: BaseException
+    traceback: str = field(repr=False)
+    when: datetime
+    count: int
+
+    def __str__(self) -> str:
+        whose = "accepting clients" if self.client is None else str(self.client.peer_addr)
+        name = f" ({self.client.name!r})" if self.client is not None and self.client.name is not None else ""
+        times = f", {self.count} times" if self.count > 1 else ""
+        return f"{self.when:%H:%M:%S} {whose}{name}: {type(self.exception).__name__}: {self.exception}{times}"
+
+
+class Log(list[_T]):
+    """A list of the newest records, oldest first; ``lost`` says how many older ones are no longer kept."""
+
+    def __init__(self, records: Iterable[_T] = (), lost: int = 0) -> None:
+        super().__init__(records)
+        self.lost = lost
+
+
+class _Newest(Generic[_T]):
+    """The newest records, and how many there have been."""
+
+    def __init__(self) -> None:
+        self.records: deque[_T] = deque(maxlen=KEPT)
+        self.total = 0
+
+    def add(self, record: _T) -> None:
+        self.records.append(record)
+        self.total += 1
+
+    def log(self) -> Log[_T]:
+        return Log(self.records, self.total - len(self.records))
+
+
+class Ledger:
+    """The record of one server. Any thread may add to it; what it gives out is a copy."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.refused = 0
+        self.numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._errors: _Newest[ServerError] = _Newest()
+        self._dropped: _Newest[Dropped] = _Newest()
+
+    def errors(self) -> Log[ServerError]:
+        """What went wrong so far."""
+        with self._lock:
+            return self._errors.log()
+
+    def dropped(self) -> Log[Dropped]:
+        """Who was dropped so far."""
+        with self._lock:
+            return self._dropped.log()
+
+    def drop(self, dropped: Dropped) -> None:
+        """Notes a dropped client."""
+        with self._lock:
+            self._dropped.add(dropped)
+
+    def failed(self, client: Who | None, error: BaseException, when: datetime | None = None) -> None:
+        """Notes what a handler raised. The frames' variables are let go: they would keep alive whatever the handler had at hand."""
+        error.__traceback__ = _of_the_handler(error.__traceback__)
+        text = "".join(traceback.format_exception(error))
+        _let_go(error)
+        with self._lock:
+            self._errors.add(ServerError(client, error, text, when or datetime.now(), 1))
+
+    def trouble(self, error: BaseException, when: datetime | None = None) -> None:
+        """Notes trouble with accepting; the same again only raises the count of the last note."""
+        error.__traceback__ = None
+        text = "".join(traceback.format_exception(error))
+        with self._lock:
+            last = self._errors.records[-1] if self._errors.records else None
+            if last is not None and last.client is None and last.traceback == text:
+                self._errors.records[-1] = replace(last, count=last.count + 1)
+            else:
+                self._errors.add(ServerError(None, error, text, when or datetime.now(), 1))
+
+
+def _of_the_handler(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the handler's own frame on; whole, if it does not get that far."""
+    found = trace
+    while found is not None and found.tb_frame.f_globals.get("__name__", "").startswith(__package__):
+        found = found.tb_next
+    return found or trace
+
+
+def _let_go(error: BaseException | None) -> None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
