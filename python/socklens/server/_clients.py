@@ -45,11 +45,10 @@ class Clients:
         return client
 
     def leave(self, client: Client, result: object = None, error: BaseException | None = None) -> None:
-        """What the end of a handler means: the client is out of the roster, its connection is closed, and an error is kept.
+        """What the end of a handler means: an error is kept, the client is out of the roster, and its connection is closed.
 
-        Out of the roster first: whoever has seen the end of its connection may come again at once, and must find its place free.
+        In this order: whoever has seen the end of its connection may come again at once, and must find its place free.
         """
-        self._here.pop(client.number, None)
         if inspect.iscoroutine(result):
             result.close()
             error = TypeError(
@@ -58,6 +57,7 @@ class Clients:
         # What the server's own close has caused is no error of the handler.
         if error is not None and not (client.reason is not None and isinstance(error, ClosedError)):
             self._ledger.failed(client.who, error)
+        self._here.pop(client.number, None)
         try:
             client.conn.close()
         except OSError as why:

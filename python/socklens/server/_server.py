@@ -177,7 +177,8 @@ class Server:
                 return False
 
     def __enter__(self) -> Self:
-        return self.start()
+        # `with server.start() as server:` is natural to write, too.
+        return self if self.running else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
