@@ -81,7 +81,7 @@ def test_ctrl_c_in_join(handler: str) -> None:
         with sl.Server({handler}) as server:
             client = served(server)
             try:
-                print("serves", file=sys.stderr, flush=True)
+                sys.stderr.write("serves\\n")
                 server.join()
             except KeyboardInterrupt:
                 print("interrupted", server.running)
