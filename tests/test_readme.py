@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import doctest
 import io
@@ -9,9 +10,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import socklens as sl
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FIRST, SESSION, CHAT, TALK = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def shape(output: str) -> str:
@@ -42,4 +46,13 @@ def test_the_chat() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("welcome") == 3
-    assert done.stdout.endswith("b'hello from ann\\n' b'hello from ann\\n'\n")
+    heard, roster = done.stdout.split("b'hello from ann\\n' b'hello from ann\\n'\n")
+    assert roster.count("ESTABLISHED") == 3
+    assert roster.endswith("[] []\n")
+
+
+def test_the_same_in_async_code() -> None:
+    with sl.Server(sl.LineEcho()) as server:
+        names: dict[str, Any] = {"sl": sl, "server": server}
+        exec(TALK, names)
+        assert asyncio.run(names["talk"]()) == b"hello\n"

@@ -104,12 +104,12 @@ impl Reactor {
     pub(super) fn wait(&mut self, events: &mut Events, patience: &mut dyn Patience) {
         let moments = [self.pause.map(|(at, _)| at), self.next_sweep, self.leaving.front().map(|&(at, ..)| at), self.stop];
         let sleep = moments.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()));
-        let mut waited = Ok(());
-        patience.released(&mut || waited = self.desk.watch.wait(events, sleep));
-        if waited.is_err_and(|error| error.kind() != ErrorKind::Interrupted) {
-            // Nothing that a loop could mend; it must not run hot either.
-            std::thread::sleep(FIRST_PAUSE);
-        }
+        patience.released(&mut || {
+            if self.desk.watch.wait(events, sleep).is_err_and(|error| error.kind() != ErrorKind::Interrupted) {
+                // Nothing that a loop could mend; it must not run hot either.
+                std::thread::sleep(FIRST_PAUSE);
+            }
+        });
     }
 
     fn accept(&mut self, now: u32, patience: &mut dyn Patience) {
