@@ -42,6 +42,7 @@ def test_unsafe_only_in_the_named_files() -> None:
         "src/bind/handover.rs",
         "src/bind/site.rs",
         "src/core/connection/assembly.rs",
+        "src/core/server/watch.rs",
         "src/core/sys/apple.rs",
         "src/core/sys/recv.rs",
         "src/core/sys/unix.rs",
