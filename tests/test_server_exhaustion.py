@@ -16,6 +16,7 @@ from serving import client_of, echo_lines, whole
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_NOFILE and /proc of Linux")
 
+NO_AIO = pytest.mark.skipif(not hasattr(sl.Connection, "aio"), reason="Connection has no aio yet")
 SCRIPT = """
     import errno, os, resource, socket, sys
     sys.path.insert(0, {tests!r})
@@ -23,7 +24,12 @@ SCRIPT = """
     from helpers import eventually
     from serving import DEADLINE, ask, client_of, echo_lines, whole
 
-    server = sl.Server(echo_lines, mode={mode!r}).start()
+    async def async_echo(conn):
+        async for line in conn.aio.lines():
+            await conn.aio.sendall(line)
+
+    mode = {mode!r}
+    server = sl.Server(async_echo if mode == "async" else echo_lines, mode=mode).start()
     with client_of(server) as first:
         ask(first)
         if server.mode == "one":
@@ -56,7 +62,7 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("mode", ["threads", "one"])
+@pytest.mark.parametrize("mode", ["threads", "one", pytest.param("async", marks=NO_AIO)])
 def test_descriptors_are_exhausted_and_given_back(mode: str) -> None:
     code = textwrap.dedent(SCRIPT).format(tests=str(Path(__file__).parent), mode=mode)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)

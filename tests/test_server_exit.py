@@ -10,6 +10,7 @@ import textwrap
 import time
 
 import pytest
+import socklens as sl
 from program import Program
 
 HEAD = """
@@ -20,13 +21,24 @@ HEAD = """
         for line in conn.lines():
             conn.sendall(line)
 
+    async def async_echo(conn):
+        async for line in conn.aio.lines():
+            await conn.aio.sendall(line)
+
     def served(server):
         client = sl.connect(server.local_addr, timeout=10)
         client.sendall(b"hello\\n")
         assert client.recv_line(timeout=10) == b"hello\\n"
         return client
 """
-HANDLERS = ["echo", "echo, mode='one'", "sl.Echo()", "sl.OnMessage(lambda conn, line: line)"]
+NO_AIO = pytest.mark.skipif(not hasattr(sl.Connection, "aio"), reason="Connection has no aio yet")
+HANDLERS = [
+    "echo",
+    "echo, mode='one'",
+    pytest.param("async_echo", marks=NO_AIO),
+    "sl.Echo()",
+    "sl.OnMessage(lambda conn, line: line)",
+]
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +93,7 @@ def test_ctrl_c_in_join(handler: str) -> None:
         with sl.Server({handler}) as server:
             client = served(server)
             try:
-                sys.stderr.write("serves\\n")
+                sys.stderr.write("serves\\n")  # in one piece
                 server.join()
             except KeyboardInterrupt:
                 print("interrupted", server.running)

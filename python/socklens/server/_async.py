@@ -88,7 +88,7 @@ class Async:
         backoff = Backoff()
         while True:
             try:
-                conn = await self._listener.aio.accept(timeout=None)  # type: ignore[attr-defined]
+                conn = await self._listener.aio.accept(timeout=None)  # type: ignore[attr-defined, unused-ignore]
             except ClosedError as error:
                 if not self._stopping:
                     self._ledger.trouble(error)

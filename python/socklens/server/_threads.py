@@ -91,7 +91,7 @@ class Threads:
         thread = threading.Thread(
             target=self._context.copy().run,
             args=(self._serve_and_leave, client),
-            name=f"socklens: client {conn.peer_addr}",
+            name=f"socklens: client {client.number}",
             daemon=True,
         )
         self._workers[client.number] = thread
