@@ -5,6 +5,7 @@ no thread, no descriptor.
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import socklens as sl
 from flow import SMALL
-from helpers import eventually
+from helpers import descriptors, eventually
 from serving import DEADLINE, ask, client_of, echo, echo_lines, greet, reason_of, serving, whole
 
 InThread = Callable[..., "Future[Any]"]
@@ -351,3 +352,18 @@ def test_broadcasts_come_whole_between_the_handlers_own_messages(in_thread: InTh
         assert set(lines) <= {b"h" * 99, b"b" * 49}
         assert lines.count(b"h" * 99) == 2000
         assert lines.count(b"b" * 49) == told.result(DEADLINE)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux")
+@pytest.mark.parametrize("handler", [greet, sl.Daytime(), sl.OnMessage(lambda conn, line: line)])
+def test_a_server_that_has_stopped_holds_no_descriptor(handler: Any) -> None:
+    """However long it is kept, for its records."""
+    held = {name for name in descriptors() if "anon_inode" in name}
+    servers = [sl.Server(handler) for _ in range(20)]
+    for server in servers:
+        with server, client_of(server) as client:
+            client.sendall(b"\n")
+            assert client.recv()
+    eventually(lambda: {name for name in descriptors() if "anon_inode" in name} <= held)
+    assert sum(server.accepted for server in servers) == 20
+    assert not any(server.running or server.clients for server in servers)

@@ -37,12 +37,13 @@ class _Made:
         self.where = listener.created_at
         self.asked = asked
         self.cell = cell
-        self.owner = owner
+        self.owner = None if owner is None else ref(owner)
 
     def end(self) -> str:
         """Closes it, or stops its server, and returns what is to be said about that."""
-        if self.owner is not None:
-            dropped = len(self.owner.stop(0))
+        owner = None if self.owner is None else self.owner()
+        if owner is not None:
+            dropped = len(owner.stop(0))
             lost = f"; {dropped} client{'s' if dropped > 1 else ''} dropped" if dropped else ""
             return f"stopped the earlier server on {self.address} (started in {self.where}{lost})"
         listener = self.listener()
@@ -140,7 +141,7 @@ def live() -> list[Listener]:
 
 def owner_of(listener: Listener) -> Owner | None:
     """The server that this listener was opened for; None for a listener of its own."""
-    return next((made.owner for made in _live() if made.listener() is listener), None)
+    return next((made.owner() for made in _live() if made.owner is not None and made.listener() is listener), None)
 
 
 def _live() -> list[_Made]:

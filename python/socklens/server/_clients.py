@@ -84,7 +84,7 @@ class Clients:
         with self._marking:
             first = client.reason is None
             why = client.reason = client.reason or reason
-        return Dropped(client.name, client.peer_addr, why, datetime.now(), _unsent(client.conn)), first
+        return Dropped(client.name, client.peer_addr, why, datetime.now(), unsent(client.conn)), first
 
     def rest(self, left: Iterable[tuple[Client, Dropped, bool]]) -> list[Dropped]:
         """Notes those whom a stop has dropped, once their handlers have had the time to notice; returns whom."""
@@ -111,7 +111,8 @@ class Clients:
         self._refuser.close()
 
 
-def _unsent(conn: Connection) -> int:
+def unsent(conn: Connection) -> int:
+    """Bytes in its output buffer; 0 where that is not known any more."""
     try:
         return len(conn.output_buffer)
     except (OSError, NotImplementedError):

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from .._address import Address
 from .._socklens import Chat, Connection, Daytime, Discard, Echo, LineEcho, Listener, OnMessage, _Reactor
+from ._clients import unsent
 from ._records import Dropped, Ledger, Who
 from ._roster import Client
 
@@ -40,49 +41,60 @@ class Reactor:
         self._on_message = on_message
         self._before = (ledger.accepted, ledger.refused)
         self._thread: threading.Thread | None = None
+        self._reactor: _Reactor | None = None
         # The reactor makes a new object each time it is asked; the same client is to have the same connection.
         self._known: WeakValueDictionary[int, Connection] = WeakValueDictionary()
 
     def start(self, listener: Listener) -> None:
         """One thread serves from now on."""
-        self._reactor = _Reactor(listener, self._handler, *self._limits)
+        reactor = self._reactor = _Reactor(listener, self._handler, *self._limits)
         if not self._on_message:
-            self._reactor.start()
+            reactor.start()
             return
         # ipykernel finds the cell that a print belongs to by the context it runs in.
         run = contextvars.copy_context().run
         name = f"socklens: server on {listener.local_addr}"
-        self._thread = threading.Thread(target=run, args=(self._reactor.run,), name=name, daemon=True)
+        self._thread = threading.Thread(target=run, args=(reactor.run,), name=name, daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> list[Dropped]:
         """As `Engine.stop`."""
+        reactor = self._reactor
+        if reactor is None:
+            return []
         self.catch_up()
-        self._reactor.stop(timeout)
+        over = reactor.stop(timeout)
         if self._thread is not None and not self.is_mine():
             self._thread.join(_GRACE)
-        return self._take_notes()
+        dropped = self._take_notes()
+        if over:
+            self._reactor = None  # its descriptors go with it
+        return dropped
 
     def clients(self) -> list[Client]:
         """As `Engine.clients`."""
-        rows = self._reactor.clients()
+        reactor = self._reactor
+        rows = [] if reactor is None else reactor.clients()
         return [
             Client(self._known.setdefault(number, conn), number, since, name, self._rename)
             for number, conn, since, name in rows
         ]
 
     def _rename(self, client: Client, name: str) -> None:
-        self._reactor.set_name(client.number, name)
+        if self._reactor is not None:
+            self._reactor.set_name(client.number, name)
 
     def broadcast(self, data: Buffer, but: Connection | None) -> int:
         """As `Engine.broadcast`; it never waits, and drops whom too much waits for."""
-        return self._reactor.broadcast(data, but)
+        reactor = self._reactor
+        return 0 if reactor is None else reactor.broadcast(data, but)
 
     def kick(self, client: Client, reason: str) -> Dropped:
         """As `Engine.kick`; returns when the reactor has done it, unless the reactor's own thread asks."""
-        dropped = Dropped(client.name, client.peer_addr, reason, datetime.now(), len(client.conn.output_buffer))
-        if not self._reactor.kick(client.conn, reason):
-            raise ValueError(f"{client.who.peer_addr} is no client of this server any more")
+        reactor = self._reactor
+        dropped = Dropped(client.name, client.peer_addr, reason, datetime.now(), unsent(client.conn))
+        if reactor is None or not reactor.kick(client.conn, reason):
+            raise ValueError(f"{client.peer_addr} is no client of this server any more")
         deadline = time.monotonic() + _GRACE
         while not client.conn.closed and not self.is_mine() and time.monotonic() < deadline:
             time.sleep(0.001)  # the reactor is at it, and tells nobody when it is done
@@ -94,10 +106,13 @@ class Reactor:
 
     def _take_notes(self) -> list[Dropped]:
         """Writes what the reactor has noted to the ledger; returns whom it has dropped."""
-        self._ledger.accepted = self._before[0] + self._reactor.accepted
-        self._ledger.refused = self._before[1] + self._reactor.refused
+        reactor = self._reactor
+        if reactor is None:
+            return []
+        self._ledger.accepted = self._before[0] + reactor.accepted
+        self._ledger.refused = self._before[1] + reactor.refused
         dropped = []
-        for kind, _, name, peer, what, at, figure in self._reactor.notes():
+        for kind, _, name, peer, what, at, figure in reactor.notes():
             when = datetime.fromtimestamp(at)
             if kind == "trouble" or peer is None:
                 self._ledger.trouble(OSError(figure, what), when)
