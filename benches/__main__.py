@@ -20,13 +20,17 @@ import frames
 import harness
 import importing
 import lines
+import manyclients
 import pingpong
+import serving
 import syscalls
 from table import Row, markdown
 
 OUTPUT = Path(__file__).resolve().parent.parent / "build" / "bench.md"
 ROUNDS = 31
 IMPORT_ROUNDS = 100
+# Ten servers take turns, each for a third of a second.
+SERVER_ROUNDS = 11
 # `--quick` shows that everything runs and gives right bytes; its figures mean nothing.
 QUICK_ROUNDS, QUICK_HURRY = 2, 20.0
 
@@ -51,6 +55,8 @@ def _jobs(options: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     hurry = QUICK_HURRY if options.quick else 1.0
     jobs: dict[str, Callable[[], list[Row]]] = {case.name: partial(harness.run, case, rounds, hurry) for case in CASES}
+    few = options.rounds or (QUICK_ROUNDS if options.quick else SERVER_ROUNDS)
+    jobs |= {case.name: partial(serving.run, case, few, hurry) for case in manyclients.CASES}
     jobs[importing.NAME] = partial(importing.run, rounds if options.rounds or options.quick else IMPORT_ROUNDS)
     if options.strace:
         for where in (harness.Where.ONE_CORE, harness.Where.TWO_CORES):

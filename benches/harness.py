@@ -163,15 +163,18 @@ def _row(case: Case, comparison: Comparison, spent: Mapping[str, Sequence[Spent]
         cpu = spread([mine.cpu / other.cpu for mine, other in zip(ours, theirs, strict=True)])
         figures = [f"{duration(statistics.median(one.cpu for one in side))} CPU" for side in (ours, theirs)]
         shown = f"{ratio(cpu)} CPU"
+        found, goal = cpu, comparison.cpu_within
         if (limit := comparison.cpu_within) is not None:
             target, met = f"≤ {times(limit)}", cpu.median <= limit
     else:
         speed = spread([other.wall / mine.wall for mine, other in zip(ours, theirs, strict=True)])
         figures = [duration(statistics.median(one.wall for one in side)) for side in (ours, theirs)]
         shown = ratio(speed)
+        found, goal = speed, comparison.faster_by
         if (least := comparison.faster_by) is not None:
             target, met = f"≥ {times(least)}", speed.median >= least
-    return Row(case.name, comparison.ours, figures[0], comparison.theirs, figures[1], shown, target, met)
+    texts = (case.name, comparison.ours, figures[0], comparison.theirs, figures[1], shown, target)
+    return Row(*texts, met, found, goal, at_most=comparison.cpu)
 
 
 def check(got: object, expected: object, who: str) -> None:

@@ -9,6 +9,14 @@ from typing import NamedTuple
 HEADER = ("case", "socklens", "", "against", "", "ratio", "target", "met")
 
 
+class Spread(NamedTuple):
+    """Median and quartiles over the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+
 class Row(NamedTuple):
     """One comparison, as shown."""
 
@@ -20,14 +28,9 @@ class Row(NamedTuple):
     ratio: str
     target: str
     met: bool | None  # None where there is no target
-
-
-class Spread(NamedTuple):
-    """Median and quartiles over the rounds."""
-
-    median: float
-    low: float
-    high: float
+    found: Spread | None = None  # the ratio as numbers, for the plot; None where the row has another figure
+    goal: float | None = None  # and the target
+    at_most: bool = False  # whether less is better
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -62,7 +65,7 @@ def markdown(rows: Sequence[Row]) -> str:
     before = ""
     for row in rows:
         met = {True: "yes", False: "**no**", None: ""}[row.met]
-        lines.append([row.case if row.case != before else "", *row[1:-1], met])
+        lines.append([row.case if row.case != before else "", *row[1:7], met])
         before = row.case
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
     lines.insert(1, ["-" * width for width in widths])

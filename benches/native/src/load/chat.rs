@@ -4,6 +4,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use memchr::{memchr_iter, memmem};
 use socklens_bench::{EventFlags, Poll};
@@ -16,6 +17,7 @@ use crate::wrong;
 const LINE: usize = 32;
 const MARK: u8 = b'#';
 const READ: usize = 128 * 1024;
+const AGAIN: Duration = Duration::from_millis(100);
 /// Two digits say who.
 const MOST: usize = 100;
 
@@ -42,25 +44,17 @@ fn line(who: usize, number: u64) -> [u8; LINE] {
     line
 }
 
-/// Lets everybody in, one after the other: who is heard by the first client is known to the server.
+/// Lets everybody in, one after the other: whose greeting the first client has heard is known to the server.
 fn open(options: &Options) -> io::Result<Vec<Client>> {
     let mut clients: Vec<Client> = Vec::new();
     for number in 0..options.connections {
         let mut socket = TcpStream::connect(options.server)?;
         socket.set_nodelay(true)?;
+        // Some servers take the first line for a name, and others for something said; both tell it to the first client.
+        let greeting = format!("hello-{number:02}");
+        socket.write_all(format!("{greeting}\n").as_bytes())?;
         if let Some(first) = clients.first_mut() {
-            let hello = format!("hello-{number:02}");
-            socket.write_all(format!("{hello}\n").as_bytes())?;
-            let mut buffer = [0; 4096];
-            let mut heard = std::mem::take(&mut first.kept);
-            while memmem::find(&heard, hello.as_bytes()).is_none_or(|at| !heard[at..].contains(&b'\n')) {
-                match first.socket.read(&mut buffer)? {
-                    0 => return Err(wrong("the server finished", 0)),
-                    n => heard.extend_from_slice(&buffer[..n]),
-                }
-            }
-            let whole = heard.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-            first.kept = heard.split_off(whole);
+            first.hears(&greeting, &mut socket)?;
         }
         clients.push(Client {
             socket,
@@ -77,6 +71,25 @@ fn open(options: &Options) -> io::Result<Vec<Client>> {
 }
 
 impl Client {
+    /// Waits until this client, the first, has heard the greeting of `other`, which says it again now and then: the first
+    /// time, the server may not yet have known this one.
+    fn hears(&mut self, greeting: &str, other: &mut TcpStream) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(AGAIN))?;
+        let mut buffer = [0; 4096];
+        let mut heard = std::mem::take(&mut self.kept);
+        while memmem::find(&heard, greeting.as_bytes()).is_none_or(|at| !heard[at..].contains(&b'\n')) {
+            match self.socket.read(&mut buffer) {
+                Ok(0) => return Err(wrong("the server finished", 0)),
+                Ok(n) => heard.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => other.write_all(format!("{greeting}\n").as_bytes())?,
+                Err(error) => return Err(error),
+            }
+        }
+        let whole = heard.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        self.kept = heard.split_off(whole);
+        Ok(())
+    }
+
     /// Says as much as may be on its way, in one call.
     fn speak(&mut self, who: usize, window: usize, out: &mut Vec<u8>) -> io::Result<()> {
         out.clear();
