@@ -18,6 +18,7 @@ import bulk
 import connecting
 import frames
 import harness
+import idle
 import importing
 import lines
 import manyclients
@@ -57,6 +58,7 @@ def _jobs(options: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     jobs: dict[str, Callable[[], list[Row]]] = {case.name: partial(harness.run, case, rounds, hurry) for case in CASES}
     few = options.rounds or (QUICK_ROUNDS if options.quick else SERVER_ROUNDS)
     jobs |= {case.name: partial(serving.run, case, few, hurry) for case in manyclients.CASES}
+    jobs[idle.NAME] = partial(idle.run, idle.QUICK_CLIENTS if options.quick else idle.CLIENTS)
     jobs[importing.NAME] = partial(importing.run, rounds if options.rounds or options.quick else IMPORT_ROUNDS)
     if options.strace:
         for where in (harness.Where.ONE_CORE, harness.Where.TWO_CORES):

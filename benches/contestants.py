@@ -101,7 +101,6 @@ def running(contestant: Contestant, core: int | None, *, busy: bool = False) -> 
 
 
 def _counter(stack: ExitStack) -> Path:
-    file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="socklens-bench-"))
-    file.write(bytes(computing.SIZE))
-    file.flush()
-    return Path(file.name)
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="socklens-bench-")), "counter")
+    path.write_bytes(bytes(computing.SIZE))
+    return path

@@ -31,16 +31,30 @@ class Report(NamedTuple):
 def build() -> Path:
     """The directory of the two programs, as new as their sources."""
     if shutil.which("cargo") is None:
-        raise RuntimeError("cargo was not found: the server cases need Rust to build their load; install it with rustup")
-    command = ["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", MANIFEST, "--target-dir", TARGET]
+        raise RuntimeError(
+            "cargo was not found: the server cases need Rust to build their load; install it with rustup"
+        )
+    command = [
+        "cargo",
+        "build",
+        "--release",
+        "--quiet",
+        "--locked",
+        "--manifest-path",
+        MANIFEST,
+        "--target-dir",
+        TARGET,
+    ]
     subprocess.run(command, check=True)
     return TARGET / "release"
 
 
 def load(mode: str, port: int, options: Sequence[str]) -> Report:
     """Runs the load once, on the core where this process is; it has compared every byte."""
-    command = [build() / "load", mode, f"127.0.0.1:{port}", *options]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    command: list[str | Path] = [build() / "load", mode, f"127.0.0.1:{port}", *options]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     if done.returncode != 0:
         raise AssertionError(done.stderr.strip() or f"the load ended with status {done.returncode}")
     return report(done.stdout)

@@ -49,12 +49,13 @@ class ServerCase:
     contestants: Mapping[str, Contestant]
     comparisons: Sequence[Versus]
     busy: bool = False  # a cell computes meanwhile
+    where: Where = Where.TWO_CORES
     unit: str = ""
 
 
 def run(case: ServerCase, rounds: int, hurry: float = 1.0) -> list[Row]:
     """Measures one case; `hurry` divides the time spent on each round."""
-    client, server = cores(Where.TWO_CORES)
+    client, server = cores(case.where)
     reports: dict[str, list[Report]] = {}
     absent: dict[str, str] = {}
     with ExitStack() as stack:
@@ -75,7 +76,12 @@ def run(case: ServerCase, rounds: int, hurry: float = 1.0) -> list[Row]:
 
 
 def _ask(case: ServerCase, name: str, one: Running, hurry: float) -> Report:
-    options = {"connections": case.connections, "seconds": SECONDS / hurry, "warmup": WARMUP / hurry, "server": one.process.pid}
+    options = {
+        "connections": case.connections,
+        "seconds": SECONDS / hurry,
+        "warmup": WARMUP / hurry,
+        "server": one.process.pid,
+    }
     words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
     if one.counter is not None:
         words += ["--counter", str(one.counter)]
@@ -104,7 +110,9 @@ def _row(case: ServerCase, versus: Versus, reports: Mapping[str, Sequence[Report
     figures = [_figure(case, versus.measure, side) for side in (ours, theirs)]
     met = None if versus.at_least is None else found.median >= versus.at_least
     shown = ratio(found) if versus.measure is Measure.RATE else f"{ratio(found)} {versus.measure.value}"
-    return Row(case.name, versus.ours, figures[0], versus.theirs, figures[1], shown, target, met, found, versus.at_least)
+    return Row(
+        case.name, versus.ours, figures[0], versus.theirs, figures[1], shown, target, met, found, versus.at_least
+    )
 
 
 def _figure(case: ServerCase, measure: Measure, side: Sequence[Report]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import socklens as sl
+
 from servers import BACKLOG, HOST, READ, Missing
 
 # Types are looked up at run time, so that a part that is not built yet is a contestant that is missing, not an error
@@ -57,6 +58,8 @@ HANDLERS: dict[str, Callable[[], object]] = {
 def start(service: str) -> int:
     """Starts a `Server`; gives the port."""
     global _server
+    if service.endswith("async") and not hasattr(sl.Connection, "aio"):
+        raise Missing("module 'socklens' has no aio")
     try:
         _server = _sl.Server(HANDLERS[service](), HOST, 0, backlog=BACKLOG)
     except AttributeError as why:
@@ -68,8 +71,9 @@ def start(service: str) -> int:
 
 def keep_roster() -> int:
     """Keeps every client and its connection as Python objects; gives how many there are."""
-    _kept[:] = [(client, client.conn) for client in _server.clients]
-    return len(_kept)
+    clients = list(_server.clients)
+    _kept[:] = [clients, [client.conn for client in clients]]
+    return len(clients)
 
 
 def end() -> int:
