@@ -1,6 +1,6 @@
-"""`python benches`: socklens against the standard library, in one run, as ratios. This file measures nothing itself.
+"""`python benches`: socklens against its peers, in one run, as ratios. This file measures nothing itself.
 
-It takes about two minutes. Close what else uses the processor. `--only ping` runs the cases with "ping" in the name.
+It takes about six minutes. Close what else uses the processor. `--only ping` runs the cases with "ping" in the name.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import importing
 import lines
 import manyclients
 import pingpong
+import plot
 import serving
 import syscalls
 from table import Row, markdown
@@ -44,7 +45,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME", default="", help="only the cases whose name contains this")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds for each case (default {ROUNDS})")
     parser.add_argument("--strace", action="store_true", help="count system calls per ping-pong trip as well")
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help="where the table goes, as Markdown")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="FILE", help="where the table goes; beside it, as .svg, the plot"
+    )
     parser.add_argument("--list", action="store_true", help="print the cases' names and stop")
     options = parser.parse_args(arguments)
     if options.rounds is not None and options.rounds < 1:
@@ -81,6 +84,9 @@ def _report(rows: Sequence[Row], quick: bool) -> str:
         f"{_machine()}.",
         "Times are medians for one operation; a ratio is their time to ours, the median (and quartiles) of the rounds'",
         "own ratios. CPU rows are our processor time to theirs.",
+        "Server cases: operations a second under one load, and how much of its core the server used; a ratio is our rate to",
+        "theirs. Where the servers use less than all of it, the load is the limit, and the CPU row tells more. Kept is how far",
+        "a computing cell comes beside our server, to how far beside theirs; beside the bare one, in a process of its own.",
         f"{met} of {len(with_target)} targets met.",
     ]
     if quick:
@@ -109,7 +115,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{report}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(report, encoding="utf-8")
-    print(f"{time.monotonic() - began:.0f} s; written to {os.path.relpath(options.output)}")
+    written = [os.path.relpath(options.output)]
+    picture = options.output.with_suffix(".svg")
+    try:
+        plot.draw(rows, picture, _machine() + (", a quick run: no measurement" if options.quick else ""))
+        written.append(os.path.relpath(picture))
+    except ImportError as why:
+        print(f"no plot was drawn: {why}", file=sys.stderr)
+    print(f"{time.monotonic() - began:.0f} s; written to {' and '.join(written)}")
     return 0
 
 

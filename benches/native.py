@@ -34,17 +34,8 @@ def build() -> Path:
         raise RuntimeError(
             "cargo was not found: the server cases need Rust to build their load; install it with rustup"
         )
-    command = [
-        "cargo",
-        "build",
-        "--release",
-        "--quiet",
-        "--locked",
-        "--manifest-path",
-        MANIFEST,
-        "--target-dir",
-        TARGET,
-    ]
+    command: list[str | Path] = ["cargo", "build", "--release", "--quiet", "--locked", "--manifest-path", MANIFEST]
+    command += ["--target-dir", TARGET]
     subprocess.run(command, check=True)
     return TARGET / "release"
 

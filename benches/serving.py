@@ -110,9 +110,8 @@ def _row(case: ServerCase, versus: Versus, reports: Mapping[str, Sequence[Report
     figures = [_figure(case, versus.measure, side) for side in (ours, theirs)]
     met = None if versus.at_least is None else found.median >= versus.at_least
     shown = ratio(found) if versus.measure is Measure.RATE else f"{ratio(found)} {versus.measure.value}"
-    return Row(
-        case.name, versus.ours, figures[0], versus.theirs, figures[1], shown, target, met, found, versus.at_least
-    )
+    texts = (case.name, versus.ours, figures[0], versus.theirs, figures[1], shown, target)
+    return Row(*texts, met, found, versus.at_least, at_most=versus.measure is Measure.CPU)
 
 
 def _figure(case: ServerCase, measure: Measure, side: Sequence[Report]) -> str:

@@ -9,7 +9,7 @@ mod room;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use memchr::memchr_iter;
+use memchr::memrchr;
 use socket2::{Domain, Socket, Type};
 use socklens_bench::{EventFlags, Poll, end_with_input, tell};
 
@@ -102,24 +102,14 @@ fn echo(client: &mut Client, token: usize, buffer: &mut [u8], poll: &Poll) -> io
     }
 }
 
-/// Gives back the whole lines of one read in one call, after a look at each line's end; the beginning of another is kept.
+/// Gives back the whole lines of one read in one call, up to the last end of a line; the beginning of another is kept.
 fn lines(client: &mut Client, token: usize, buffer: &mut [u8], poll: &Poll) -> io::Result<Stay> {
     if client.waits() {
         return client.flush(token, poll);
     }
     let Some((kept, filled)) = client.read_after_kept(buffer)? else { return Ok(Stay::Yes) };
-    if kept == filled {
-        return Ok(Stay::No);
-    }
-    let mut whole = 0;
-    for end in memchr_iter(b'\n', &buffer[kept..filled]) {
-        let line = &buffer[whole..=kept + end];
-        if line.len() > LONGEST {
-            return Ok(Stay::No);
-        }
-        whole = kept + end + 1;
-    }
-    if filled - whole >= LONGEST {
+    let whole = memrchr(b'\n', &buffer[kept..filled]).map_or(0, |end| kept + end + 1);
+    if kept == filled || filled - whole >= LONGEST {
         return Ok(Stay::No);
     }
     client.keep(&buffer[whole..filled]);
