@@ -25,11 +25,12 @@ test: $(VENV)/with-test $(VENV)/with-lint $(VENV)/built ## check everything; ONL
 notebook: $(VENV)/with-notebook $(VENV)/built ## open JupyterLab on notebooks/
 	@$(PY) -m jupyterlab notebooks
 
-bench: $(VENV)/with-bench $(VENV)/built ## measure against the standard library, as ratios in one run
+bench: $(VENV)/with-bench $(VENV)/built ## measure against the peers, as ratios in one run: build/bench.md and build/bench.svg
 	@$(PY) benches $(if $(ONLY),--only '$(ONLY)')
 
 fmt: $(VENV)/with-lint $(VENV)/with-test ## format Rust and Python, put imports in order, strip notebooks' outputs
 	@cargo fmt
+	@cargo fmt --manifest-path benches/native/Cargo.toml
 	@$(PY) -m ruff check --quiet --select I --fix
 	@$(PY) -m ruff format --quiet
 	@find notebooks -name '*.ipynb' -not -path '*/.*' -exec $(PY) -m nbstripout --keep-id {} +

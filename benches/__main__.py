@@ -24,7 +24,7 @@ import lines
 import manyclients
 import pingpong
 import plot
-import serving
+import rates
 import syscalls
 from table import Row, markdown
 
@@ -60,7 +60,7 @@ def _jobs(options: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     hurry = QUICK_HURRY if options.quick else 1.0
     jobs: dict[str, Callable[[], list[Row]]] = {case.name: partial(harness.run, case, rounds, hurry) for case in CASES}
     few = options.rounds or (QUICK_ROUNDS if options.quick else SERVER_ROUNDS)
-    jobs |= {case.name: partial(serving.run, case, few, hurry) for case in manyclients.CASES}
+    jobs |= {case.name: partial(rates.run, case, few, hurry) for case in manyclients.CASES}
     jobs[idle.NAME] = partial(idle.run, idle.QUICK_CLIENTS if options.quick else idle.CLIENTS)
     jobs[importing.NAME] = partial(importing.run, rounds if options.rounds or options.quick else IMPORT_ROUNDS)
     if options.strace:

@@ -49,6 +49,22 @@ def streams(port: int, new_loop: Callable[[], AbstractEventLoop] = asyncio.new_e
         loop.run_until_complete(writer.wait_closed())
 
 
+Awaitable = tuple[AbstractEventLoop, Any]
+
+
+@contextmanager
+def awaitable(port: int) -> Iterator[Awaitable]:
+    """Our connection's awaitable twin, with a loop that runs it."""
+    conn: Any
+    with closing(asyncio.new_event_loop()) as loop, lens(port) as conn:
+        yield loop, conn.aio
+
+
+def has_aio() -> bool:
+    """Whether this socklens has awaitable twins."""
+    return hasattr(socklens.Connection, "aio")
+
+
 def event_loops() -> dict[str, Callable[[], AbstractEventLoop]]:
     """asyncio's own loop, and uvloop's where it is installed."""
     loops: dict[str, Callable[[], AbstractEventLoop]] = {"asyncio streams": asyncio.new_event_loop}

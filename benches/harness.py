@@ -152,13 +152,15 @@ def run(case: Case, rounds: int, hurry: float = 1.0) -> list[Row]:
                 operations = units[name] * case.operations
                 spent[name].append(Spent(wall / operations, cpu / operations))
             order.reverse()
-    # A contestant that is not installed here (uvloop) has no row.
-    return [_row(case, comparison, spent) for comparison in case.comparisons if comparison.theirs in spent]
+    return [_row(case, comparison, spent) for comparison in case.comparisons]
 
 
 def _row(case: Case, comparison: Comparison, spent: Mapping[str, Sequence[Spent]]) -> Row:
-    ours, theirs = spent[comparison.ours], spent[comparison.theirs]
     target, met = "", None
+    if missing := [name for name in (comparison.ours, comparison.theirs) if name not in spent]:
+        reason = f"not measured: {missing[0]} is not installed"
+        return Row(case.name, comparison.ours, "–", comparison.theirs, "–", reason, target, met)
+    ours, theirs = spent[comparison.ours], spent[comparison.theirs]
     if comparison.cpu:
         cpu = spread([mine.cpu / other.cpu for mine, other in zip(ours, theirs, strict=True)])
         figures = [f"{duration(statistics.median(one.cpu for one in side))} CPU" for side in (ours, theirs)]

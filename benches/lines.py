@@ -77,6 +77,24 @@ def _stream_readline(port: int, new_loop: Callable[[], asyncio.AbstractEventLoop
         yield lambda blocks: loop.run_until_complete(go(blocks))
 
 
+@contextmanager
+def _aio_recv_line(port: int) -> Iterator[Round]:
+    with clients.awaitable(port) as (loop, aio):
+
+        async def go(blocks: int) -> Spent:
+            await aio.sendall(blocks.to_bytes(REQUEST, "big"))
+            watch = Stopwatch()
+            for _ in range(blocks):
+                for start in range(0, len(LINES), BATCH):
+                    got = [await aio.recv_line() for _ in turns()]
+                    watch.pause()
+                    check(got, LINES[start : start + BATCH], "aio")
+                    watch.resume()
+            return watch.stop()
+
+        yield lambda blocks: loop.run_until_complete(go(blocks))
+
+
 # --- while another thread computes
 
 
@@ -110,6 +128,7 @@ def _while_busy(port: int, start: Open) -> Iterator[Round]:
         yield go
 
 
+AIO = "await aio.recv_line()"
 READLINE, HAND = "makefile readline()", "hand-written loop"
 
 CASES = [
@@ -130,13 +149,15 @@ CASES = [
             'recv_until(b"\\n")': _lens_recv_until,
             READLINE: _file_readline,
             HAND: _hand_line,
+            **({AIO: _aio_recv_line} if clients.has_aio() else {}),
             **{name: partial(_stream_readline, new_loop=new_loop) for name, new_loop in clients.event_loops().items()},
         },
         [
             Comparison(ours, theirs, faster_by=target)
             for ours in ("recv_line()", 'recv_until(b"\\n")')
             for theirs, target in ((READLINE, 1.2), (HAND, 5.5), ("asyncio streams", 8.0), ("uvloop streams", None))
-        ],
+        ]
+        + [Comparison(AIO, "asyncio streams", faster_by=3.0), Comparison(AIO, "uvloop streams")],
         operations=len(LINES),
     ),
     Case(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contestants import BARE, Contestant
 from harness import Where
-from serving import Measure, ServerCase, Versus
+from rates import Measure, ServerCase, Versus
 
 THREADS, SELECTORS, STREAMS = "socketserver threads", "selectors", "asyncio streams"
 PROTOCOL, UVLOOP, BATCHED = "asyncio Protocol", "uvloop Protocol", "uvloop batched by hand"

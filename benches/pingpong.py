@@ -62,6 +62,24 @@ def _streams(port: int, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> It
         yield lambda trips: loop.run_until_complete(go(trips))
 
 
+@contextmanager
+def _awaitable(port: int) -> Iterator[Round]:
+    with clients.awaitable(port) as (loop, aio):
+
+        async def go(trips: int) -> Spent:
+            watch = Stopwatch()
+            for out in islice(cycle(TRIPS), trips):
+                await aio.sendall(out)
+                back = await aio.recv(ASK)
+                while back != out:
+                    check(out.startswith(back), True, "aio")
+                    back += await aio.recv(ASK)
+            return watch.stop()
+
+        yield lambda trips: loop.run_until_complete(go(trips))
+
+
+AIO = "await aio.sendall/recv"
 LENS, LENS_TIMEOUT = "socklens send/recv", "socklens with a timeout"
 PLAIN, PLAIN_TIMEOUT = "socket send/recv", "socket with settimeout"
 
@@ -70,6 +88,7 @@ CONTESTANTS: dict[str, Open] = {
     LENS_TIMEOUT: partial(_lens, timeout=clients.TIMEOUT),
     PLAIN: partial(_plain, timeout=None),
     PLAIN_TIMEOUT: partial(_plain, timeout=clients.TIMEOUT),
+    **({AIO: _awaitable} if clients.has_aio() else {}),
     **{name: partial(_streams, new_loop=new_loop) for name, new_loop in clients.event_loops().items()},
 }
 
@@ -84,6 +103,7 @@ CASES = [
             Comparison(LENS_TIMEOUT, PLAIN_TIMEOUT, faster_by=1.05),
             Comparison(LENS, "asyncio streams", faster_by=1.4),
             Comparison(LENS, "uvloop streams"),
+            Comparison(AIO, "asyncio streams", faster_by=1.2),
         ],
     ),
     Case(
@@ -96,6 +116,7 @@ CASES = [
             Comparison(LENS_TIMEOUT, PLAIN_TIMEOUT),
             Comparison(LENS, "asyncio streams"),
             Comparison(LENS, "uvloop streams"),
+            Comparison(AIO, "asyncio streams"),
         ],
     ),
 ]

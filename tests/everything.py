@@ -65,6 +65,10 @@ def steps(scratch: Path) -> Iterator[Step]:
     yield Step("cargo fmt", [["cargo", "fmt", "--check"]], lacks=lacks_component("fmt"))
     yield Step("clippy", [[*clippy, *strict]], CARGO, lacks_component("clippy"))
     yield Step("clippy, core", [[*clippy, CORE, *strict]], CARGO, lacks_component("clippy"))
+    native = ["--manifest-path", "benches/native/Cargo.toml"]
+    native_clippy = [*clippy, *native, "--target-dir", "target/native", *strict]
+    yield Step("cargo fmt, benches", [["cargo", "fmt", "--check", *native]], lacks=lacks_component("fmt"))
+    yield Step("clippy, benches", [native_clippy], lacks=lacks_component("clippy"))
     yield Step("cargo test, core", [["cargo", "test", CORE]], CARGO, shown=True)
     for system, target in TARGETS.items():
         check = ["cargo", "check", "--quiet", "--target", target]

@@ -10,13 +10,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RUST = sorted((ROOT / "src").rglob("*.rs"))
 PYTHON = sorted((ROOT / "python").rglob("*.py"))
+BENCHES = sorted(path for kind in ("*.rs", "*.py") for path in (ROOT / "benches").rglob(kind))
 
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", RUST + PYTHON, ids=name)
+@pytest.mark.parametrize("path", RUST + PYTHON + BENCHES, ids=name)
 def test_every_file_opens_with_the_rule_of_its_room_and_is_not_too_large(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("//! " if path.suffix == ".rs" else '"""'), "no rule at the top"
