@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +33,8 @@ CONTESTANTS: Mapping[str, Contestant] = {
 
 def _most(wanted: int) -> int:
     """As many clients as the limit of open files allows, after raising it as far as this user may."""
+    import resource
+
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - OTHERS)
