@@ -46,7 +46,7 @@ def test_the_chat() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("welcome") == 3
-    heard, roster = done.stdout.split("b'hello from ann\\n' b'hello from ann\\n'\n")
+    _, roster = done.stdout.split("b'hello from ann\\n' b'hello from ann\\n'\n")
     assert roster.count("ESTABLISHED") == 3
     assert roster.endswith("[] []\n")
 
