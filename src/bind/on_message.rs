@@ -1,7 +1,7 @@
 //! A Python function that is called for each message of a server's clients. The reactor's thread keeps the interpreter for a whole turn and lets go of
 //! it only while it waits: to attach a thread anew for every message costs 7 µs, and this 50 ns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -48,13 +48,30 @@ pub(super) struct OnMessage {
 
 /// What a callback raised.
 pub(super) struct Raised {
+    pub(super) name: Option<String>,
     pub(super) peer: SocketAddr,
     pub(super) exception: PyErr,
     pub(super) at: SystemTime,
 }
 
-/// What callbacks have raised and nobody has asked for yet.
-pub(super) type Raisings = Arc<Mutex<Vec<Raised>>>;
+/// What callbacks have raised and nobody has asked for yet: the newest, and how many older ones had to go.
+#[derive(Default)]
+pub(super) struct Newest {
+    pub(super) raised: VecDeque<Raised>,
+    pub(super) lost: u64,
+}
+
+impl Newest {
+    /// Gives back what had to go for it.
+    fn add(&mut self, raised: Raised) -> Option<Raised> {
+        self.raised.push_back(raised);
+        let over = self.raised.len() > KEPT;
+        self.lost += u64::from(over);
+        if over { self.raised.pop_front() } else { None }
+    }
+}
+
+pub(super) type Raisings = Arc<Mutex<Newest>>;
 
 #[pymethods]
 impl OnMessage {
@@ -86,13 +103,12 @@ impl OnMessage {
 impl OnMessage {
     /// A handler for one server, and where it keeps what the callback raises.
     pub(super) fn handler(&self, py: Python<'_>) -> (Calling, Raisings) {
-        let raised = Arc::new(Mutex::new(Vec::new()));
+        let raised = Raisings::default();
         let calling = Calling {
             callback: self.callback.clone_ref(py),
             cut: self.cut,
             clients: HashMap::new(),
             messages: Vec::new(),
-            answers: Vec::new(),
             raised: Arc::clone(&raised),
         };
         (calling, raised)
@@ -107,7 +123,6 @@ pub(super) struct Calling {
     clients: HashMap<u32, Py<Connection>>,
     /// The messages of the client at hand.
     messages: Vec<Py<PyBytes>>,
-    answers: Vec<u8>,
     raised: Raisings,
 }
 
@@ -148,7 +163,8 @@ impl Calling {
         Ok(())
     }
 
-    fn answer(&mut self, answer: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// The answers wait in the connection, one behind the other and behind what the callback has sent itself, until all messages are answered.
+    fn answer(&self, turn: &mut Turn<'_>, client: Client<'_>, answer: &Bound<'_, PyAny>) -> PyResult<()> {
         if answer.is_none() {
             return Ok(());
         }
@@ -156,14 +172,15 @@ impl Calling {
         reading("the answer of an OnMessage callback", answer, |bytes| {
             if cut == Cut::Frame {
                 let header = framing().and_then(|framing| framing.header(bytes.len()));
-                self.answers.extend(header.ok_or_else(|| PyValueError::new_err("an answer of 4 GiB or more has no 4-byte length"))?);
+                let header = header.ok_or_else(|| PyValueError::new_err("an answer of 4 GiB or more has no 4-byte length"))?;
+                turn.queue(client, &header);
             }
-            self.answers.extend_from_slice(bytes);
+            turn.queue(client, bytes);
             Ok(())
         })
     }
 
-    fn call(&mut self, py: Python<'_>, client: Client<'_>, messages: &mut Vec<Py<PyBytes>>) -> PyResult<()> {
+    fn call(&mut self, py: Python<'_>, turn: &mut Turn<'_>, client: Client<'_>, messages: &mut Vec<Py<PyBytes>>) -> PyResult<()> {
         let conn = match self.clients.get(&client.key) {
             Some(conn) => conn.clone_ref(py),
             None => {
@@ -175,7 +192,7 @@ impl Calling {
         let callback = self.callback.clone_ref(py);
         for message in messages.drain(..) {
             let answer = callback.bind(py).call1((&conn, message))?;
-            self.answer(&answer)?;
+            self.answer(turn, client, &answer)?;
         }
         Ok(())
     }
@@ -192,7 +209,11 @@ impl Handler for Calling {
 
     fn received(&mut self, turn: &mut Turn<'_>, client: Client<'_>, bytes: &[u8]) -> usize {
         // The thread is attached already but for the short way here from the wait: this only looks.
-        let cut = Python::attach(|py| self.cut(py, bytes));
+        let cut = Python::attach(|py| {
+            // Those of a read that failed after all.
+            self.messages.clear();
+            self.cut(py, bytes)
+        });
         cut.unwrap_or_else(|reason| {
             turn.drop_client(client.key, reason);
             0
@@ -205,21 +226,17 @@ impl Handler for Calling {
         }
         let mut messages = std::mem::take(&mut self.messages);
         let result = Python::attach(|py| {
-            let result = self.call(py, client, &mut messages);
+            let result = self.call(py, turn, client, &mut messages);
             messages.clear();
             result
         });
         self.messages = messages;
-        if !self.answers.is_empty() {
-            turn.reply(client, &self.answers);
-            self.answers.clear();
-        }
+        turn.send(client);
         if let Err(exception) = result {
-            let mut raised = self.raised.lock();
-            if raised.len() < KEPT {
-                raised.push(Raised { peer: client.conn.peer_addr(), exception, at: SystemTime::now() });
-            }
-            drop(raised);
+            let name = turn.name_of(client);
+            let raised = Raised { name, peer: client.conn.peer_addr(), exception, at: SystemTime::now() };
+            let oldest = self.raised.lock().add(raised);
+            Python::attach(|_| drop(oldest));
             turn.close(client.key);
         }
     }

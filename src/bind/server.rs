@@ -7,13 +7,13 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
-use super::arguments::{Count, python_address, timeout};
+use super::arguments::{Count, TimeoutArg, python_address, timeout};
 use super::bytes::reading;
 use super::connection::Connection;
 use super::errors::plainly;
 use super::listener::Listener;
-use super::on_message::{OnMessage, Raisings};
-use super::patience::{releasing, serving};
+use super::on_message::{Newest, OnMessage, Raisings};
+use super::patience::{releasing, serving, waiting};
 use super::site::Site;
 use crate::core::server::{self, Desk, Handler, Limits, Note};
 use crate::core::{self, Timeout};
@@ -59,6 +59,9 @@ services! {
     /// A handler for `Server`, run in Rust: sends the date and time in GMT as one line and finishes (RFC 867).
     Daytime
 }
+
+/// How long a stop waits for a loop that has been told to end, beyond the time that its clients have.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The loop that serves many clients in Rust. `socklens.Server` is the friendly form.
 #[pyclass(frozen, name = "_Reactor", module = "socklens")]
@@ -153,24 +156,34 @@ impl Reactor {
         Ok(())
     }
 
-    /// Takes no more clients, gives those who are here what waits for them within `timeout` seconds, closes them, and returns when that is done: the
-    /// port is free then. True if it has ended.
+    /// Takes no more clients, gives those who are here what waits for them within `timeout` seconds, and closes them; the port is free when it returns.
+    /// False if a callback goes on: the connections are closed all the same. A callback that calls this is not waited for.
     fn stop(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
-        self.of_this_process()?;
+        if self.desk.is_inherited() {
+            return Ok(true);
+        }
         let time = Duration::try_from_secs_f64(timeout.max(0.0)).unwrap_or(Duration::MAX);
-        self.desk.stop(time);
+        releasing(py, |patience| self.desk.stop(time, patience));
         if let Some(reactor) = self.reactor.lock().take() {
             // Never started: its end is quickly told.
             releasing(py, |patience| reactor.run(patience));
         }
         // One who is called by the reactor cannot wait for it.
-        let limit = if self.desk.is_here() { Duration::ZERO } else { time.saturating_add(Duration::from_secs(5)) };
-        Ok(releasing(py, |patience| self.desk.join(Some(limit), patience)))
+        if self.desk.is_here() {
+            return Ok(false);
+        }
+        let over = releasing(py, |patience| self.desk.join(Some(time.saturating_add(GRACE)), patience));
+        if !over {
+            releasing(py, |patience| self.desk.abandon(patience));
+        }
+        Ok(over)
     }
 
     /// The clients as rows of (number, connection, since, name), in the order in which they came; `since` is a time as `time.time()` tells it.
     fn clients(&self, py: Python<'_>) -> PyResult<Vec<ClientRow>> {
-        self.of_this_process()?;
+        if self.desk.is_inherited() {
+            return Ok(vec![]);
+        }
         let row =
             |member: server::Member| (member.number, Connection::shared(member.conn, Site::here(py, 0)), unix(member.since), member.name);
         Ok(self.desk.members().into_iter().map(row).collect())
@@ -181,23 +194,30 @@ impl Reactor {
         self.desk.set_name(number, name)
     }
 
-    /// Sends to all clients, or all but one, without waiting, and tells to how many.
-    fn broadcast(&self, data: &Bound<'_, PyAny>, but: Option<&Connection>) -> PyResult<usize> {
+    /// Sends to all clients, or all but one, and tells to how many; whoever has not made room for it after `timeout` seconds is dropped.
+    fn broadcast(&self, py: Python<'_>, data: &Bound<'_, PyAny>, but: Option<&Connection>, timeout: TimeoutArg) -> PyResult<usize> {
         self.of_this_process()?;
-        reading("broadcast", data, |bytes| Ok(self.desk.broadcast(bytes, but.map(|but| &but.core))))
+        let but = but.map(|but| &but.core);
+        reading("broadcast", data, |bytes| waiting(py, timeout.or(|| Timeout::Forever), |wait| self.desk.broadcast(bytes, but, wait)))
     }
 
-    /// Closes a client; False if it is none of this server's.
-    fn kick(&self, conn: &Connection, reason: &str) -> PyResult<bool> {
+    /// Closes a client, which the caller notes; False if it is none of this server's.
+    fn kick(&self, conn: &Connection) -> PyResult<bool> {
         self.of_this_process()?;
-        Ok(self.desk.kick(&conn.core, reason))
+        Ok(self.desk.kick(&conn.core))
     }
 
     /// What happened since the last call, as rows of (kind, number, name, peer, what, when, figure): "dropped" with the reason and the bytes lost,
-    /// "trouble" with the words and errno of a failed accept, "error" with what a callback raised.
+    /// "trouble" with the words and errno of a failed accept, "error" with what a callback raised; "lost" tells how many older rows of the kind
+    /// `what` were not kept.
     fn notes<'py>(&self, py: Python<'py>) -> PyResult<Vec<NoteRow<'py>>> {
         let mut rows = vec![];
-        for note in self.desk.notes() {
+        let (notes, lost) = self.desk.notes();
+        let unkept = |kind: &'static str, count: u64| -> PyResult<NoteRow<'py>> {
+            Ok(("lost", None, None, None, kind.into_pyobject(py)?.into_any(), 0.0, count as i64))
+        };
+        rows.push(unkept("dropped", lost)?);
+        for note in notes {
             rows.push(match note {
                 Note::Dropped { number, name, peer, reason, at, unsent } => {
                     let reason = reason.into_pyobject(py)?.into_any();
@@ -208,10 +228,11 @@ impl Reactor {
                 }
             });
         }
-        let raised = self.raised.as_ref().map(|raised| std::mem::take(&mut *raised.lock())).unwrap_or_default();
+        let Newest { raised, lost } = self.raised.as_ref().map(|raised| std::mem::take(&mut *raised.lock())).unwrap_or_default();
+        rows.push(unkept("error", lost)?);
         for error in raised {
             let exception = error.exception.into_value(py).into_bound(py).into_any();
-            rows.push(("error", None, None, Some(python_address(py, error.peer)?), exception, unix(error.at), 0));
+            rows.push(("error", None, error.name, Some(python_address(py, error.peer)?), exception, unix(error.at), 0));
         }
         Ok(rows)
     }
@@ -238,7 +259,7 @@ impl Reactor {
 impl Drop for Reactor {
     fn drop(&mut self) {
         if !self.desk.is_inherited() {
-            self.desk.stop(Duration::ZERO);
+            let _if_python_is_there = Python::try_attach(|py| releasing(py, |patience| self.desk.stop(Duration::ZERO, patience)));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use socket2::{Domain, Protocol, Socket};
 
@@ -50,6 +50,8 @@ pub struct Listener {
     timeout: SharedTimeout,
     accepted: AtomicU64,
     ended: HowEnded,
+    /// Whether a server accepts from it.
+    served: AtomicBool,
 }
 
 impl Listener {
@@ -92,6 +94,7 @@ impl Listener {
             timeout: SharedTimeout::new(timeout),
             accepted: AtomicU64::new(0),
             ended: HowEnded::default(),
+            served: AtomicBool::new(false),
         }
     }
 
@@ -253,10 +256,18 @@ impl Listener {
     /// # Errors
     /// [`Error::Closed`].
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
+        if self.served.load(Relaxed) && !self.is_closed() {
+            return Err(Error::Driven(format!("{doing}: a server accepts from {self}; stop the server first")));
+        }
         if !self.is_closed() {
             self.ended.set(Ended::Detached);
         }
         self.gate.shut(patience).and_then(Shut::take).ok_or_else(|| self.closed(doing))
+    }
+
+    /// Marks it as a server's, for as long as it is open.
+    pub(super) fn is_served(&self) {
+        self.served.store(true, Relaxed);
     }
 
     fn closed(&self, doing: &str) -> Error {

@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from errno import EBADF
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 from .._address import Address
+from .._errors import ClosedError
 from .._socklens import Chat, Connection, Daytime, Discard, Echo, LineEcho, Listener, OnMessage, _Reactor
+from ._broadcast import PATIENCE
 from ._clients import unsent
 from ._records import Dropped, Ledger, Who
 from ._roster import Client
@@ -42,11 +45,13 @@ class Reactor:
         self._before = (ledger.accepted, ledger.refused)
         self._thread: threading.Thread | None = None
         self._reactor: _Reactor | None = None
+        self._listener: Listener | None = None
         # The reactor makes a new object each time it is asked; the same client is to have the same connection.
         self._known: WeakValueDictionary[int, Connection] = WeakValueDictionary()
 
     def start(self, listener: Listener) -> None:
         """One thread serves from now on."""
+        self._listener = listener
         reactor = self._reactor = _Reactor(listener, self._handler, *self._limits)
         if not self._on_message:
             reactor.start()
@@ -63,6 +68,7 @@ class Reactor:
         if reactor is None:
             return []
         self.catch_up()
+        self._listener = None
         over = reactor.stop(timeout)
         if self._thread is not None and not self.is_mine():
             self._thread.join(_GRACE)
@@ -85,16 +91,18 @@ class Reactor:
             self._reactor.set_name(client.number, name)
 
     def broadcast(self, data: Buffer, but: Connection | None) -> int:
-        """As `Engine.broadcast`; it never waits, and drops whom too much waits for."""
+        """As `Engine.broadcast`; on the reactor's own thread it does not wait."""
         reactor = self._reactor
-        return 0 if reactor is None else reactor.broadcast(data, but)
+        return 0 if reactor is None else reactor.broadcast(data, but, PATIENCE)
 
     def kick(self, client: Client, reason: str) -> Dropped:
         """As `Engine.kick`; returns when the reactor has done it, unless the reactor's own thread asks."""
         reactor = self._reactor
         dropped = Dropped(client.name, client.peer_addr, reason, datetime.now(), unsent(client.conn))
-        if reactor is None or not reactor.kick(client.conn, reason):
+        if reactor is None or not reactor.kick(client.conn):
             raise ValueError(f"{client.peer_addr} is no client of this server any more")
+        client.reason = reason
+        self._ledger.drop(dropped)
         deadline = time.monotonic() + _GRACE
         while not client.conn.closed and not self.is_mine() and time.monotonic() < deadline:
             time.sleep(0.001)  # the reactor is at it, and tells nobody when it is done
@@ -103,6 +111,11 @@ class Reactor:
     def catch_up(self) -> None:
         """As `Engine.catch_up`."""
         self._take_notes()
+        if self._listener is not None and self._listener.closed:  # by somebody else: the reactor hears nothing of it
+            self._ledger.trouble(
+                ClosedError(EBADF, f"{self._listener} was closed under its server; nobody is let in any more")
+            )
+            self._listener = None
 
     def _take_notes(self) -> list[Dropped]:
         """Writes what the reactor has noted to the ledger; returns whom it has dropped."""
@@ -114,7 +127,9 @@ class Reactor:
         dropped = []
         for kind, _, name, peer, what, at, figure in reactor.notes():
             when = datetime.fromtimestamp(at)
-            if kind == "trouble" or peer is None:
+            if kind == "lost":
+                self._ledger.lost(what, figure)
+            elif kind == "trouble" or peer is None:
                 self._ledger.trouble(OSError(figure, what), when)
             elif kind == "error":
                 self._ledger.failed(Who(name, Address(*peer)), what, when)

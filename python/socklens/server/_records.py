@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from .._address import Address
 
@@ -124,6 +124,11 @@ class Ledger:
         """Who was dropped so far."""
         with self._lock:
             return self._dropped.log()
+
+    def lost(self, kind: Literal["dropped", "error"], count: int) -> None:
+        """Counts records that were not kept before they came here."""
+        with self._lock:
+            (self._dropped if kind == "dropped" else self._errors).total += count
 
     def drop(self, dropped: Dropped) -> None:
         """Notes a dropped client."""

@@ -22,6 +22,8 @@ pub const WAITING_LIMIT: usize = 1 << 20;
 pub(in crate::core) trait Driver: Send + Sync + fmt::Debug {
     /// Bytes wait for the client with this key.
     fn has_waiting(&self, key: u32);
+    /// Nothing more is to be sent to it after what waits.
+    fn finishes(&self, key: u32);
     /// It is about to be closed; its socket is still open.
     fn leaves(&self, key: u32, socket: &Socket);
     /// Whether the calling thread is the driver's own, which must not wait for itself.
@@ -40,6 +42,10 @@ pub(in crate::core) struct Driven {
 impl Driven {
     pub(super) fn leaves(&self, socket: &Socket) {
         self.driver.leaves(self.key, socket);
+    }
+
+    pub(super) fn finishes(&self) {
+        self.driver.finishes(self.key);
     }
 }
 
@@ -133,11 +139,32 @@ impl Connection {
         Ok(bytes.len() - count)
     }
 
-    /// Lets bytes wait until the reactor's turn is over. Tells how many wait now.
-    pub(in crate::core) fn let_wait(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Lets bytes wait until the client's turn is over.
+    pub(in crate::core) fn let_wait(&self, bytes: &[u8]) -> io::Result<()> {
+        self.output.lock().let_wait(bytes)
+    }
+
+    /// Lets bytes wait, or with `now` offers them to the kernel at once. `None` if too much waits already: nothing was added then.
+    pub(in crate::core) fn post(&self, bytes: &[u8], now: bool) -> io::Result<Option<usize>> {
+        let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
         let mut state = self.output.lock();
+        if state.waiting().len() + bytes.len() > WAITING_LIMIT && self.flush_locked(&inside, &mut state)? >= WAITING_LIMIT {
+            return Ok(None);
+        }
         state.let_wait(bytes)?;
-        Ok(state.waiting().len())
+        if now { self.flush_locked(&inside, &mut state).map(Some) } else { Ok(Some(state.waiting().len())) }
+    }
+
+    /// Sleeps until the kernel may take more of what waits.
+    pub(in crate::core) fn wait_writable(&self, wait: &mut Wait<'_>) -> std::result::Result<(), Stop> {
+        let inside = self.gate.enter().ok_or(Stop::Closed)?;
+        self.gate.wait(&inside, Interest::Write, wait, None, &mut || false)
+    }
+
+    /// Bytes that the peer has acknowledged so far, where the system tells; else those that the kernel has taken.
+    pub(in crate::core) fn acknowledged(&self) -> u64 {
+        let outstanding = self.gate.enter().and_then(|inside| sys::send_queue(&inside).ok().flatten()).unwrap_or(0);
+        self.output.lock().sent.saturating_sub(outstanding as u64)
     }
 
     /// Offers the kernel what waits. Tells how many bytes still do.
@@ -151,7 +178,16 @@ impl Connection {
         self.output.lock().waiting().len()
     }
 
-    fn flush_locked(&self, socket: &Socket, state: &mut Writing) -> io::Result<usize> {
+    /// Before FIN: whether bytes wait that the kernel does not take yet, so that the driver has to send it after them.
+    pub(super) fn finishes_later(&self, driven: &Driven) -> bool {
+        let waits = self.flush().is_ok_and(|left| left > 0);
+        if waits {
+            driven.finishes();
+        }
+        waits
+    }
+
+    pub(super) fn flush_locked(&self, socket: &Socket, state: &mut Writing) -> io::Result<usize> {
         while !state.waiting().is_empty() {
             let count = self.offer(socket, state.waiting())?;
             if count == 0 {
@@ -190,21 +226,30 @@ impl Connection {
         let total = parts[0].len() + parts[1].len();
         loop {
             self.unbroken(doing)?;
-            let room = WAITING_LIMIT.saturating_sub(state.waiting().len());
             let [first, second] = rest(parts, *sent);
+            let here = driven.driver.is_this_thread();
+            // The reactor's own thread lets it wait: more may come in this turn, and all of it goes out at once.
+            if !here || state.waiting().len() + first.len() + second.len() > WAITING_LIMIT {
+                self.flush_locked(&inside, state).map_err(|error| self.failed(doing, error))?;
+            }
+            let room = WAITING_LIMIT.saturating_sub(state.waiting().len());
             let first = &first[..first.len().min(room)];
             let second = &second[..second.len().min(room - first.len())];
             state.let_wait(first).and_then(|()| state.let_wait(second)).map_err(|error| self.failed(doing, error))?;
             *sent += first.len() + second.len();
-            if room > 0 {
+            let left = if here { 1 } else { self.flush_locked(&inside, state).map_err(|error| self.failed(doing, error))? };
+            if left > 0 {
                 driven.driver.has_waiting(driven.key);
             }
             if *sent == total || (*sent > 0 && !all) {
                 return Ok(());
             }
-            if driven.driver.is_this_thread() {
+            if left == 0 || (here && room > 0) {
+                continue;
+            }
+            if here {
                 return Err(Error::WouldBlock(format!(
-                    "{doing}: {WAITING_LIMIT} bytes wait for {self} already, whose peer does not read, and the server cannot wait for one client"
+                    "{doing}: {WAITING_LIMIT} bytes wait for {self} already, whose peer does not read, and a server does not wait for one client"
                 )));
             }
             state.take_turn();

@@ -207,6 +207,9 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; ENOTCONN if the connection is over already.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if how != Shutdown::Read && self.driven().is_some_and(|driven| self.finishes_later(driven)) {
+            return Ok(());
+        }
         self.with_socket("shutdown", |socket| socket.shutdown(how))?;
         if how != Shutdown::Write {
             self.receiving_over.store(true, Relaxed);
@@ -288,7 +291,14 @@ impl Connection {
             state.memory = super::memory::Memory::default();
             unread
         };
-        self.output.lock().forget();
+        if let Some(socket) = &*shut {
+            let mut state = self.output.lock();
+            if how == Ended::Closed {
+                // What the kernel takes of what waits, it delivers; an error here is one that nobody is left to hear.
+                let _and_the_rest_is_lost = self.flush_locked(socket, &mut state);
+            }
+            state.forget();
+        }
         if let Some(socket) = &*shut {
             let over = matches!(sys::tcp_state(socket), Ok(Some(TcpState::CLOSED)));
             let reset = !self.gate.is_inherited() && (unread || how == Ended::Aborted || self.unread_in_kernel(socket));

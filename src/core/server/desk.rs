@@ -1,10 +1,8 @@
 //! What others see and do while the reactor serves: the roster, what became of clients, bytes to be sent, orders. Locks are held for a copy; nobody
 //! waits here for the reactor but `join`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
@@ -14,19 +12,17 @@ use parking_lot::{Condvar, Mutex};
 use slab::Slab;
 use socket2::Socket;
 
+use super::notes::{GOES_ON, Note, Notes, TOO_SLOW};
 use super::watch::{For, Watch};
-use crate::core::connection::{Connection, Driver, WAITING_LIMIT};
-use crate::core::error::Result;
+use crate::core::connection::{Connection, Driver};
+use crate::core::error::{Error, Result};
 use crate::core::listener::Listener;
 use crate::core::reason;
 use crate::core::sys;
-use crate::core::wait::Patience;
+use crate::core::wait::{Patience, Stop, Wait};
 
 /// The key under which the listener is watched; clients have those of the slab.
 pub(super) const LISTENER: usize = usize::MAX - 1;
-
-/// Notes that are kept until somebody asks for them.
-const NOTES: usize = 1000;
 
 /// A client's place in the roster. Ten thousand of them are 240 kB.
 #[derive(Debug)]
@@ -37,6 +33,8 @@ pub(super) struct Seat {
     /// When it came, and when it last sent something, in milliseconds after the desk was opened.
     pub(super) since: u32,
     pub(super) heard: u32,
+    /// How many bytes it had acknowledged when it was last looked at, as a sign of life; wraps.
+    pub(super) got: u32,
     /// Whether it is still read.
     pub(super) reading: bool,
     /// Whether the reactor waits for the kernel to take more.
@@ -60,35 +58,6 @@ pub struct Member {
     pub name: Option<String>,
 }
 
-/// Something that people should see.
-#[derive(Clone, Debug)]
-pub enum Note {
-    /// The server closed a client.
-    Dropped {
-        /// Its number.
-        number: u32,
-        /// Its name, if it had one.
-        name: Option<String>,
-        /// Its address.
-        peer: SocketAddr,
-        /// Why.
-        reason: String,
-        /// When.
-        at: SystemTime,
-        /// Bytes that waited for it in Rust and were lost.
-        unsent: usize,
-    },
-    /// Accepting clients failed; it is tried again.
-    Trouble {
-        /// The kernel's number.
-        code: i32,
-        /// In words.
-        message: String,
-        /// When.
-        at: SystemTime,
-    },
-}
-
 /// What others want of the reactor.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -96,8 +65,10 @@ pub(super) struct Inbox {
     pub(super) waiting: Vec<u32>,
     /// Clients whose connection somebody else has closed.
     pub(super) closed: Vec<u32>,
-    /// Clients to be closed, and why.
-    pub(super) kicked: Vec<(u32, String)>,
+    /// Clients that are to get what waits for them, and FIN.
+    pub(super) finishing: Vec<u32>,
+    /// Clients to be closed, and why, if that is to be noted. By their connections too: a key may be another's by then.
+    pub(super) kicked: Vec<(u32, Arc<Connection>, Option<&'static str>)>,
     /// By when everything has to be over.
     pub(super) stop: Option<Instant>,
 }
@@ -108,7 +79,8 @@ pub struct Desk {
     pub(super) seats: Mutex<Slab<Seat>>,
     pub(super) inbox: Mutex<Inbox>,
     names: Mutex<HashMap<u32, String>>,
-    notes: Mutex<VecDeque<Note>>,
+    notes: Mutex<Notes>,
+    listener: Arc<Listener>,
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
     reactor: OnceLock<ThreadId>,
@@ -125,8 +97,9 @@ impl fmt::Debug for Desk {
 }
 
 impl Desk {
-    pub(super) fn new(listener: &Listener) -> Result<Self> {
+    pub(super) fn new(listener: Arc<Listener>) -> Result<Self> {
         let watch = Watch::new().map_err(|error| reason::os(&error, "Server", ""))?;
+        listener.is_served();
         listener.with_socket("Server", |socket| {
             // What goes to a client goes out once a turn, so Nagle's algorithm (RFC 896) has nothing to gather; it would only hold the last piece
             // back for a delayed ACK, 40 ms. Accepted sockets have it from their listener.
@@ -139,6 +112,7 @@ impl Desk {
             inbox: Mutex::default(),
             names: Mutex::default(),
             notes: Mutex::default(),
+            listener,
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             reactor: OnceLock::new(),
@@ -210,71 +184,116 @@ impl Desk {
         self.names.lock().insert(key, name.to_owned());
     }
 
-    /// Sends to all clients, or all but one, and tells to how many. It never waits: whoever has too much waiting already is dropped.
-    pub fn broadcast(&self, bytes: &[u8], but: Option<&Arc<Connection>>) -> usize {
+    /// Sends to all clients, or all but one, and tells to how many. For those who have too much waiting it waits as long as `wait` lasts, and drops
+    /// them then; on the reactor's own thread it drops them at once.
+    ///
+    /// # Errors
+    /// [`Stop::Interrupted`](crate::core::wait::Stop): the caller asked to stop; some have got it.
+    pub fn broadcast(&self, bytes: &[u8], but: Option<&Arc<Connection>>, wait: &mut Wait<'_>) -> Result<usize> {
         let members: Vec<_> = {
             let seats = self.seats.lock();
             let staying = seats.iter().filter(|(_, seat)| !seat.leaving);
             let others = staying.filter(|(_, seat)| but.is_none_or(|but| !Arc::ptr_eq(but, &seat.conn)));
             others.map(|(key, seat)| (key as u32, Arc::clone(&seat.conn))).collect()
         };
-        let (mut reached, mut kicked) = (Vec::with_capacity(members.len()), vec![]);
+        // Nobody waits for those who have too much waiting before all others have got theirs.
+        let (mut reached, mut full) = (0, vec![]);
         for (key, conn) in members {
-            match conn.let_wait(bytes) {
-                Ok(count) if count <= WAITING_LIMIT + bytes.len() => reached.push(key),
-                Ok(_) => kicked.push((key, too_slow())),
-                Err(error) => kicked.push((key, reason::plain(&error))),
+            match self.post(key, &conn, bytes) {
+                Posted::Taken => reached += 1,
+                Posted::Full => full.push((key, conn)),
+                Posted::Over => {}
             }
         }
-        let count = reached.len();
-        // Only now: who sends to a client comes here with the lock of its output held.
-        let mut inbox = self.inbox.lock();
-        inbox.waiting.extend(reached);
-        inbox.kicked.extend(kicked);
-        drop(inbox);
-        self.wake();
-        count
+        for (key, conn) in full {
+            loop {
+                let stop = if self.is_this_thread() { Err(Stop::WouldBlock) } else { conn.wait_writable(wait) };
+                match stop {
+                    Err(Stop::Interrupted) => return Err(Error::Interrupted),
+                    Err(_) => self.order_out(key, conn, Some(TOO_SLOW)),
+                    Ok(()) => match self.post(key, &conn, bytes) {
+                        Posted::Full => continue,
+                        Posted::Taken => reached += 1,
+                        Posted::Over => {}
+                    },
+                }
+                break;
+            }
+        }
+        Ok(reached)
     }
 
-    /// Closes a client; false if it is gone. What waits for it is lost.
-    pub fn kick(&self, conn: &Arc<Connection>, reason: &str) -> bool {
+    fn post(&self, key: u32, conn: &Connection, bytes: &[u8]) -> Posted {
+        match conn.post(bytes, !self.is_this_thread()) {
+            Ok(Some(left)) => {
+                if left > 0 {
+                    self.has_waiting(key);
+                }
+                Posted::Taken
+            }
+            Ok(None) => Posted::Full,
+            // The reactor will see that for itself.
+            Err(_) => Posted::Over,
+        }
+    }
+
+    fn order_out(&self, key: u32, conn: Arc<Connection>, reason: Option<&'static str>) {
+        self.inbox.lock().kicked.push((key, conn, reason));
+        self.wake();
+    }
+
+    /// Closes a client, which the caller notes; false if it is gone. What waits for it is lost.
+    pub fn kick(&self, conn: &Arc<Connection>) -> bool {
         let key = {
             let seats = self.seats.lock();
             seats.iter().find(|(_, seat)| Arc::ptr_eq(&seat.conn, conn) && !seat.leaving).map(|(key, _)| key as u32)
         };
         let Some(key) = key else { return false };
-        self.inbox.lock().kicked.push((key, reason.to_owned()));
-        self.wake();
+        self.order_out(key, Arc::clone(conn), None);
         true
     }
 
-    /// What was noted since the last question.
-    pub fn notes(&self) -> Vec<Note> {
-        self.notes.lock().drain(..).collect()
+    /// What was noted since the last question, and how many older notes were not kept.
+    pub fn notes(&self) -> (Vec<Note>, u64) {
+        std::mem::take(&mut *self.notes.lock()).taken()
     }
 
     pub(super) fn note(&self, note: Note) {
-        let mut notes = self.notes.lock();
-        if notes.len() == NOTES {
-            notes.pop_front();
-        }
-        notes.push_back(note);
+        self.notes.lock().add(note);
     }
 
     pub(super) fn dropped(&self, key: u32, number: u32, conn: &Connection, reason: String) {
-        let name = self.names.lock().get(&key).cloned();
+        let name = self.name_of(key);
         let peer = conn.peer_addr();
         self.note(Note::Dropped { number, name, peer, reason, at: SystemTime::now(), unsent: conn.waiting() });
+    }
+
+    pub(super) fn name_of(&self, key: u32) -> Option<String> {
+        self.names.lock().get(&key).cloned()
     }
 
     pub(super) fn forget(&self, key: u32) {
         self.names.lock().remove(&key);
     }
 
-    /// Asks the reactor to end: at once to take nothing new, and within `time` to be done with what it has.
-    pub fn stop(&self, time: Duration) {
+    /// Stops listening, so that the port is free when this returns, and asks the reactor to be done within `time` with those who are here.
+    pub fn stop(&self, time: Duration, patience: &mut dyn Patience) {
+        let _or_closed = self.listener.with_socket("Server", |socket| self.watch.remove(socket));
+        self.listener.close(patience);
         self.inbox.lock().stop.get_or_insert(super::within(time));
         self.wake();
+    }
+
+    /// Closes all connections of a reactor that does not come to it, because its handler goes on.
+    pub fn abandon(&self, patience: &mut dyn Patience) {
+        let seats: Vec<_> =
+            self.seats.lock().iter().map(|(key, seat)| (key as u32, seat.number, Arc::clone(&seat.conn), seat.leaving)).collect();
+        for (key, number, conn, leaving) in seats {
+            if !leaving && !conn.is_closed() {
+                self.dropped(key, number, &conn, GOES_ON.into());
+            }
+            conn.close(patience);
+        }
     }
 
     /// Waits until the reactor has ended, or as long as `patience` and `time` last; whether it has.
@@ -324,6 +343,11 @@ impl Driver for Desk {
         self.wake();
     }
 
+    fn finishes(&self, key: u32) {
+        self.inbox.lock().finishing.push(key);
+        self.wake();
+    }
+
     fn leaves(&self, key: u32, socket: &Socket) {
         let _gone_with_its_descriptor = self.watch.remove(socket);
         self.inbox.lock().closed.push(key);
@@ -339,17 +363,12 @@ impl Driver for Desk {
     }
 }
 
-/// The reason for dropping who does not read.
-pub(super) fn too_slow() -> String {
-    format!("it reads too slowly: more than {WAITING_LIMIT} bytes waited for it")
-}
-
-/// A failed accept.
-pub(super) fn trouble(error: &io::Error) -> Note {
-    let why = if sys::is_out_of_descriptors(error) { "; clients wait until some are closed" } else { "" };
-    Note::Trouble {
-        code: error.raw_os_error().unwrap_or(0),
-        message: format!("accept: {}{why}", reason::plain(error)),
-        at: SystemTime::now(),
-    }
+/// What became of bytes for one client.
+enum Posted {
+    /// It gets them.
+    Taken,
+    /// Too much waits for it already.
+    Full,
+    /// Its connection is over.
+    Over,
 }

@@ -77,6 +77,20 @@ impl Turn<'_> {
         self.note(client.key, replied);
     }
 
+    /// Lets bytes wait for a client until [`send`](Self::send), or until the turn is over.
+    #[inline]
+    pub fn queue(&mut self, client: Client<'_>, bytes: &[u8]) {
+        if client.conn.let_wait(bytes).is_err() {
+            self.fates.push((client.key, Fate::Gone));
+        }
+    }
+
+    /// Sends a client what waits for it.
+    pub fn send(&mut self, client: Client<'_>) {
+        let left = client.conn.flush();
+        self.note(client.key, left);
+    }
+
     /// Lets a client finish: it gets what waits for it, then FIN.
     pub fn finish(&mut self, client: Client<'_>) {
         self.fates.push((client.key, Fate::Finish));
@@ -95,6 +109,11 @@ impl Turn<'_> {
     /// Gives a client a name, which the roster shows.
     pub fn rename(&mut self, key: u32, name: &str) {
         self.desk.rename(key, name);
+    }
+
+    /// A client's name, if it has one.
+    pub fn name_of(&self, client: Client<'_>) -> Option<String> {
+        self.desk.name_of(client.key)
     }
 
     pub(super) fn note(&mut self, key: u32, waiting: io::Result<usize>) {

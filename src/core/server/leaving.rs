@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use polling::Events;
 
-use super::desk::{LISTENER, Seat};
+use super::desk::LISTENER;
 use super::handler::Turn;
+use super::notes::{IDLE, STOPPED};
 use super::reactor::Reactor;
 use super::within;
 use crate::core::connection::Connection;
@@ -35,15 +36,13 @@ impl Reactor {
     /// Sends FIN, and waits for the other's: to close with bytes unread would send RST, which takes away what the client has not read yet.
     pub(super) fn say_goodbye(&mut self, key: u32, conn: &Arc<Connection>) {
         let mut was_here = false;
-        let mut number = 0;
         self.change(key, |seat| {
             was_here = !std::mem::replace(&mut seat.leaving, true);
-            number = seat.number;
             seat.reading = true;
             seat.writing = false;
         });
         let _or_gone = conn.shutdown(Shutdown::Write);
-        self.leaving.push_back((within(FAREWELL), key, number));
+        self.leaving.push_back((within(FAREWELL), key, Arc::clone(conn)));
         if was_here {
             self.is_gone(key);
         }
@@ -59,7 +58,7 @@ impl Reactor {
     }
 
     pub(super) fn drop_client(&mut self, key: u32, reason: String, patience: &mut dyn Patience) {
-        let seat = self.desk.seats.lock().get(key as usize).map(|seat| (Arc::clone(&seat.conn), seat.number));
+        let seat = self.desk.seats.lock().get(key as usize).filter(|seat| !seat.leaving).map(|seat| (Arc::clone(&seat.conn), seat.number));
         if let Some((conn, number)) = seat {
             self.desk.dropped(key, number, &conn, reason);
         }
@@ -79,27 +78,32 @@ impl Reactor {
     /// A client is no client any more.
     fn is_gone(&mut self, key: u32) {
         self.staying -= 1;
+        self.has_left = true;
         let mut turn = Turn { desk: &self.desk, fates: std::mem::take(&mut self.fates) };
         self.handler.left(&mut turn, key);
         self.fates = turn.fates;
     }
 
-    /// Closes those from whom nothing has come for too long.
+    /// Closes those from whom nothing has come for too long, and who have not acknowledged anything either: one that reads slowly what it is sent is not read
+    /// meanwhile, and one that only listens is at work too.
     pub(super) fn sweep(&mut self, now: u32, idle: Duration, patience: &mut dyn Patience) {
-        let silent: Vec<_> = {
-            let seats = self.desk.seats.lock();
-            let is_silent = |seat: &Seat| !seat.leaving && !seat.finished && u128::from(now.wrapping_sub(seat.heard)) >= idle.as_millis();
-            seats.iter().filter(|(_, seat)| is_silent(seat)).map(|(key, _)| key as u32).collect()
-        };
+        let mut silent = vec![];
+        for (key, seat) in self.desk.seats.lock().iter_mut().filter(|(_, seat)| !seat.leaving) {
+            let got = seat.conn.acknowledged() as u32;
+            if std::mem::replace(&mut seat.got, got) != got {
+                seat.heard = now;
+            }
+            if u128::from(now.wrapping_sub(seat.heard)) >= idle.as_millis() {
+                silent.push(key as u32);
+            }
+        }
         for key in silent {
-            self.drop_client(key, format!("nothing came from it for {} s", idle.as_secs_f64()), patience);
+            self.drop_client(key, IDLE.into(), patience);
         }
     }
 
     /// The end: nobody new, what has come is still answered, then everybody is let go.
     pub(super) fn wind_up(&mut self, events: &mut Events, patience: &mut dyn Patience) {
-        let _or_closed = self.listener.with_socket("Server", |socket| self.desk.watch.remove(socket));
-        self.listener.close(patience);
         self.pause = None;
         self.next_sweep = None;
         let keys: Vec<u32> = self.desk.seats.lock().iter().map(|(key, _)| key as u32).collect();
@@ -109,31 +113,38 @@ impl Reactor {
         }
         self.end_turn(now, patience);
         let until = self.stop.unwrap_or_else(Instant::now);
-        self.stop = Some(until);
-        loop {
-            let waits = self.desk.seats.lock().iter().any(|(_, seat)| !seat.leaving && seat.writing);
-            if !waits || Instant::now() >= until {
-                break;
+        // Only those for whom something waits stay, and nothing more is read from them: what they send would end the wait again and again.
+        for &key in &keys {
+            let waits = self.conn(key).is_some_and(|conn| conn.waiting() > 0);
+            if waits {
+                self.change(key, |seat| {
+                    seat.writing = true;
+                    seat.reading = false;
+                });
+            } else {
+                self.let_go(key, patience);
             }
+        }
+        while Instant::now() < until && self.desk.seats.lock().iter().any(|(_, seat)| seat.writing) {
+            self.stop = Some(until);
             self.wait(events, patience);
-            for event in events.iter() {
-                if event.key != LISTENER && event.writable {
-                    if let Some(conn) = self.conn(event.key as u32) {
-                        self.flush(event.key as u32, &conn, patience);
-                    }
+            for event in events.iter().filter(|event| event.key != LISTENER) {
+                let key = event.key as u32;
+                let Some(conn) = self.conn(key) else { continue };
+                if !matches!(conn.flush(), Ok(1..)) {
+                    self.let_go(key, patience);
+                } else if self.desk.watch.tells_once() {
+                    self.change(key, |_| {});
                 }
             }
-            self.end_turn(now, patience);
-            self.stop = Some(until);
         }
         for key in keys {
-            let leaving = self.desk.seats.lock().get(key as usize).is_none_or(|seat| seat.leaving);
-            if leaving {
-                self.remove(key, patience);
-            } else {
-                self.drop_client(key, "the server was stopped".into(), patience);
-            }
+            self.let_go(key, patience);
         }
+    }
+
+    fn let_go(&mut self, key: u32, patience: &mut dyn Patience) {
+        self.drop_client(key, STOPPED.into(), patience);
     }
 }
 

@@ -7,6 +7,7 @@ mod desk;
 mod echo;
 mod handler;
 mod leaving;
+mod notes;
 mod reactor;
 mod watch;
 
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use chat::Chat;
-pub use desk::{Desk, Member, Note};
+pub use desk::{Desk, Member};
 pub use echo::{Daytime, Discard, Echo, LineEcho};
 pub use handler::{Client, Handler, Turn};
+pub use notes::Note;
 pub use reactor::Reactor;
 
 use super::error::Result;
@@ -39,7 +41,7 @@ pub struct Limits {
 /// # Errors
 /// The kernel's, such as EMFILE.
 pub fn open(listener: Arc<Listener>, handler: Box<dyn Handler>, limits: Limits) -> Result<(Arc<Desk>, Reactor)> {
-    let desk = Arc::new(Desk::new(&listener)?);
+    let desk = Arc::new(Desk::new(Arc::clone(&listener))?);
     let reactor = Reactor::new(Arc::clone(&desk), listener, handler, limits);
     Ok((desk, reactor))
 }

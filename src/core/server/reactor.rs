@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use polling::Events;
 
-use super::desk::{Desk, Inbox, LISTENER, Seat, too_slow, trouble};
+use super::desk::{Desk, Inbox, LISTENER, Seat};
 use super::handler::{Client, Fate, Handler, Turn};
 use super::leaving::sweep_every;
+use super::notes::{TOO_SLOW, trouble};
 use super::watch::For;
 use super::{Limits, within};
 use crate::core::connection::{Connection, WAITING_LIMIT};
@@ -41,9 +42,11 @@ pub struct Reactor {
     /// Kept for the memory: what the handler has decided in this call.
     pub(super) fates: Vec<(u32, Fate)>,
     /// Who is on its way out, and until when it may take.
-    pub(super) leaving: VecDeque<(Instant, u32, u32)>,
+    pub(super) leaving: VecDeque<(Instant, u32, Arc<Connection>)>,
     /// Clients that are served now.
     pub(super) staying: usize,
+    /// Whether somebody has left since the handler was last told that a turn is over.
+    pub(super) has_left: bool,
     /// After a failed accept: when to try again, and how long to wait if that fails too.
     pub(super) pause: Option<(Instant, Duration)>,
     pub(super) next_sweep: Option<Instant>,
@@ -73,6 +76,7 @@ impl Reactor {
             fates: Vec::new(),
             leaving: VecDeque::new(),
             staying: 0,
+            has_left: false,
             pause: None,
             next_sweep,
             stop: None,
@@ -155,6 +159,7 @@ impl Reactor {
                 number,
                 since: now,
                 heard: now,
+                got: 0,
                 reading: true,
                 writing: false,
                 finished: false,
@@ -164,6 +169,8 @@ impl Reactor {
         };
         let watched = conn.with_socket("accept", |socket| self.desk.watch.add(socket, key as usize, For::READ));
         if watched.is_err() {
+            // It was no client yet.
+            self.change(key, |seat| seat.leaving = true);
             return self.remove(key, patience);
         }
         if let Some(most) = full {
@@ -194,7 +201,7 @@ impl Reactor {
 
     pub(super) fn settle(&mut self, key: u32, fate: Fate, patience: &mut dyn Patience) {
         match fate {
-            Fate::Waits(count) if count > WAITING_LIMIT && !self.handler.holds_back() => self.drop_client(key, too_slow(), patience),
+            Fate::Waits(count) if count > WAITING_LIMIT && !self.handler.holds_back() => self.drop_client(key, TOO_SLOW.into(), patience),
             Fate::Waits(_) => {
                 let hold_back = self.handler.holds_back();
                 self.change(key, |seat| {
@@ -297,16 +304,12 @@ impl Reactor {
         let _or_closed = conn.with_socket("Server", |socket| self.desk.watch.change(socket, key as usize, interest));
     }
 
+    /// What others have asked for, what the clock asks for, and what the handler has kept for the end.
     pub(super) fn end_turn(&mut self, now: u32, patience: &mut dyn Patience) {
-        self.ask(patience, |handler, turn| handler.turn_over(turn));
-        let Inbox { waiting, closed, kicked, stop } = {
+        let Inbox { mut waiting, finishing, closed, kicked, stop } = {
             let mut inbox = self.desk.inbox.lock();
-            Inbox {
-                waiting: std::mem::take(&mut inbox.waiting),
-                closed: std::mem::take(&mut inbox.closed),
-                kicked: std::mem::take(&mut inbox.kicked),
-                stop: inbox.stop,
-            }
+            let stop = inbox.stop;
+            Inbox { stop, ..std::mem::replace(&mut *inbox, Inbox { stop, ..Inbox::default() }) }
         };
         for key in closed {
             // The seat may have gone to somebody else meanwhile.
@@ -314,16 +317,31 @@ impl Reactor {
                 self.remove(key, patience);
             }
         }
-        for (key, reason) in kicked {
-            self.drop_client(key, reason, patience);
+        for (key, conn, reason) in kicked {
+            if self.conn(key).is_some_and(|now| Arc::ptr_eq(&now, &conn)) {
+                match reason {
+                    Some(reason) => self.drop_client(key, reason.into(), patience),
+                    None => self.remove(key, patience),
+                }
+            }
         }
+        self.look_at_the_clock(now, patience);
+        self.ask(patience, |handler, turn| handler.turn_over(turn));
+        // To whom the last words were too much has gone as well, and that is news too.
+        while std::mem::take(&mut self.has_left) {
+            self.ask(patience, |handler, turn| handler.turn_over(turn));
+        }
+        waiting.sort_unstable();
+        waiting.dedup();
         for key in waiting {
             if let Some(conn) = self.conn(key) {
                 let flushed = conn.flush();
                 self.ask(patience, |_, turn| turn.note(key, flushed));
             }
         }
-        self.look_at_the_clock(now, patience);
+        for key in finishing {
+            self.finish(key, patience);
+        }
         self.stop = stop;
     }
 
@@ -337,9 +355,8 @@ impl Reactor {
             self.accept(now, patience);
         }
         while self.leaving.front().is_some_and(|&(at, ..)| at <= time) {
-            let Some((_, key, number)) = self.leaving.pop_front() else { break };
-            let still = self.desk.seats.lock().get(key as usize).is_some_and(|seat| seat.leaving && seat.number == number);
-            if still {
+            let Some((_, key, conn)) = self.leaving.pop_front() else { break };
+            if self.conn(key).is_some_and(|now| Arc::ptr_eq(&now, &conn)) {
                 self.remove(key, patience);
             }
         }
