@@ -11,25 +11,67 @@ use pyo3::types::{PyBool, PyEllipsis, PyInt, PyString, PyTuple};
 
 use super::errors::plainly;
 use crate::core::framing::ByteOrder;
-use crate::core::{Timeout, address};
+use crate::core::{Deadline, Timeout, address};
 
 /// A `timeout=` argument; left out, the object's own timeout holds.
 #[derive(Clone, Copy)]
-pub(super) struct TimeoutArg(Option<Timeout>);
+pub(super) enum TimeoutArg {
+    Own,
+    Given(Timeout),
+    /// From an awaitable twin, in place of a number.
+    Try(Try),
+}
 
 impl TimeoutArg {
-    pub(super) const OWN: Self = Self(None);
+    pub(super) const OWN: Self = Self::Own;
 
-    pub(super) fn or(self, own: impl FnOnce() -> Timeout) -> Timeout {
-        self.0.unwrap_or_else(own)
+    pub(super) fn or(self, own: impl FnOnce() -> Timeout) -> Deadline {
+        match self {
+            Self::Own => own().into(),
+            Self::Given(timeout) => timeout.into(),
+            Self::Try(Try(None)) => Deadline::attempt(),
+            Self::Try(Try(Some(waited))) => Deadline::over(waited),
+        }
     }
+
+    /// Whether the caller waits elsewhere, and may come again.
+    pub(super) fn is_try(self) -> bool {
+        matches!(self, Self::Try(_))
+    }
+}
+
+/// What the awaitable twins give as `timeout=`: one attempt, whose BlockingIOError says nothing; or, after so many seconds of waiting, the last.
+#[pyclass(frozen, module = "socklens._socklens", name = "_Try")]
+#[derive(Clone, Copy)]
+pub(super) struct Try(Option<Timeout>);
+
+#[pymethods]
+impl Try {
+    #[new]
+    #[pyo3(signature = (waited=None))]
+    fn new(waited: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        waited.map(timeout).transpose().map(Self)
+    }
+}
+
+/// The seconds of a `timeout=`, checked as every call checks them.
+#[pyfunction]
+#[pyo3(name = "_seconds")]
+pub(super) fn seconds(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    timeout(value).map(Timeout::as_secs)
 }
 
 impl<'py> FromPyObject<'_, 'py> for TimeoutArg {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if value.is_instance_of::<PyEllipsis>() { Ok(Self::OWN) } else { timeout(&value).map(|time| Self(Some(time))) }
+        if value.is_instance_of::<PyEllipsis>() {
+            return Ok(Self::Own);
+        }
+        match value.cast_exact::<Try>() {
+            Ok(attempt) => Ok(Self::Try(*attempt.get())),
+            Err(_) => timeout(&value).map(Self::Given),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod code {
 pub(super) fn raise(py: Python<'_>, error: Error, raised: Option<PyErr>) -> PyErr {
     match error {
         Error::Closed(text) => ClosedError::new_err((code::EBADF, text)),
+        Error::WouldBlock(text) if text.is_empty() => PyBlockingIOError::new_err(()),
         Error::WouldBlock(text) => PyBlockingIOError::new_err((code::EAGAIN, text)),
         Error::TimedOut(text) => PyTimeoutError::new_err((code::ETIMEDOUT, text)),
         Error::Reentered(text) | Error::Driven(text) => PyRuntimeError::new_err(text),

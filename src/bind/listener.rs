@@ -43,8 +43,9 @@ impl Listener {
         Self { core: Arc::new(core), site, accepted: Mutex::default() }
     }
 
-    fn take_in<'py>(&self, py: Python<'py>, connection: core::Connection) -> PyResult<Bound<'py, Connection>> {
-        let object = Bound::new(py, Connection::new(connection, Site::here(py, 0)))?;
+    /// The object of a new client, with the line that accepted it.
+    pub(super) fn take_in<'py>(&self, py: Python<'py>, connection: core::Connection, site: Site) -> PyResult<Bound<'py, Connection>> {
+        let object = Bound::new(py, Connection::new(connection, site))?;
         let reference = PyWeakrefReference::new(object.as_any())?.unbind();
         let mut roll = self.accepted.lock();
         roll.known.push(reference);
@@ -169,7 +170,7 @@ impl Listener {
     #[pyo3(signature = (*, timeout=TimeoutArg::OWN), text_signature = "($self, *, timeout=...)")]
     fn accept<'py>(&self, py: Python<'py>, timeout: TimeoutArg) -> PyResult<Bound<'py, Connection>> {
         let connection = waiting(py, timeout.or(|| self.core.timeout()), |wait| self.core.accept(wait))?;
-        self.take_in(py, connection)
+        self.take_in(py, connection, Site::here(py, 0))
     }
 
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

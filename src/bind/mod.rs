@@ -2,6 +2,7 @@
 //! interpreter, only `errors` makes exceptions, and only `bytes`, `handover` and `site` need raw pointers.
 
 mod arguments;
+mod awaiting;
 mod bytes;
 mod connection;
 mod errors;
@@ -25,6 +26,10 @@ use pyo3::prelude::*;
 mod _socklens {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::arguments::{Try, seconds};
+    #[pymodule_export]
+    use super::awaiting::{Connecting, Here, OnItsWay, Readiness};
     #[pymodule_export]
     use super::connection::Connection;
     #[pymodule_export]

@@ -67,14 +67,27 @@ pub(super) fn connect(
     send_buffer: Option<Count>,
     wait: bool,
 ) -> PyResult<Connection> {
+    let (host, port, opening) = wanted(host, port, source, recv_buffer, send_buffer, wait)?;
+    let connection = waiting(py, timeout.or(default_timeout), |wait| core::connect(&host, port, &opening, wait))?;
+    Ok(Connection::new(connection, Site::here(py, 0)))
+}
+
+/// The arguments of `connect`, checked: host, port, and what is asked for.
+pub(super) fn wanted(
+    host: &Bound<'_, PyAny>,
+    port: Option<&Bound<'_, PyAny>>,
+    source: Option<&Bound<'_, PyAny>>,
+    recv_buffer: Option<Count>,
+    send_buffer: Option<Count>,
+    wait: bool,
+) -> PyResult<(String, u16, Opening)> {
     let (host, port) = endpoint(host, port)?;
     let Some(port) = port else {
         return Err(PyValueError::new_err(format!("connect needs a port beside the host {host:?}: connect({host:?}, 6666)")));
     };
     let source = source.map(|source| endpoint(source, None)).transpose()?.map(|(host, port)| (host, port.unwrap_or(0)));
     let opening = Opening { source, asked: asked(recv_buffer, send_buffer)?, timeout: default_timeout(), wait };
-    let connection = waiting(py, timeout.or(default_timeout), |wait| core::connect(&host, port, &opening, wait))?;
-    Ok(Connection::new(connection, Site::here(py, 0)))
+    Ok((host, port, opening))
 }
 
 /// Returns two connected ends on loopback, (client, server): for experiments and tests.

@@ -177,7 +177,8 @@ impl Connection {
             // No bytes are to come, so nothing else would notice.
             self.core.with_socket(doing, |_| Ok(())).map_err(plainly(py))?;
         }
-        let whole = if size < SMALL {
+        // Who comes again finds what has come in Rust memory, and does not copy it to and fro each time.
+        let whole = if size < SMALL || timeout.is_try() {
             self.frame(py, doing, &mut Exactly(size), timeout)?
         } else {
             let timeout = timeout.or(|| self.core.timeout());

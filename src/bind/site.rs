@@ -37,6 +37,11 @@ impl Site {
         Some(Self { file: Some(file.unbind()), line, cell })
     }
 
+    /// The same place.
+    pub(super) fn again(&self, py: Python<'_>) -> Self {
+        Self { file: self.file.as_ref().map(|file| file.clone_ref(py)), line: self.line, cell: self.cell }
+    }
+
     /// In words: "chat.py, line 12", or the notebook cell.
     pub(super) fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let Some(file) = &self.file else { return Ok("somewhere outside Python code".into()) };

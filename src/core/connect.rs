@@ -41,33 +41,91 @@ impl Default for Opening {
 /// [`Error::Name`]; the last attempt's error, with all attempts in its message; [`Error::TimedOut`] when the deadline passes, which is one
 /// for all attempts.
 pub fn connect(host: &str, port: u16, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
-    if port == 0 {
-        return Err(Error::Invalid("port 0 cannot be connected to: it only means \"any free port\" to a listener".into()));
-    }
+    check_port(port)?;
     let targets = resolve(host, port, wait)?;
     let sources = match &opening.source {
         Some((host, port)) => resolve(host, *port, wait)?,
         None => Vec::new(),
     };
-    let mut attempts = Vec::new();
-    for target in targets {
-        let source = sources.iter().find(|source| source.is_ipv4() == target.is_ipv4()).copied();
-        if !sources.is_empty() && source.is_none() {
-            attempts.push((target, wrong_family(target, sources[0])));
-            continue;
-        }
+    let mut attempts = Attempts::new(host, port, targets, sources);
+    while let Some((target, source)) = attempts.next() {
         match attempt(target, source, opening, wait) {
             Ok(connection) => return Ok(connection),
             // Neither the caller's wish to stop nor the deadline is about this address alone.
             Err(error @ Error::Interrupted) => return Err(error),
             Err(error @ (Error::TimedOut(_) | Error::WouldBlock(_))) => {
-                attempts.push((target, error));
+                attempts.failed(target, error);
                 break;
             }
-            Err(error) => attempts.push((target, error)),
+            Err(error) => attempts.failed(target, error),
         }
     }
-    Err(all_failed(host, port, attempts))
+    Err(attempts.error())
+}
+
+/// # Errors
+/// [`Error::Invalid`] for the port that is none.
+pub(super) fn check_port(port: u16) -> Result<()> {
+    if port == 0 {
+        return Err(Error::Invalid("port 0 cannot be connected to: it only means \"any free port\" to a listener".into()));
+    }
+    Ok(())
+}
+
+/// The addresses of a host, one after the other, and what became of each.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    host: String,
+    port: u16,
+    targets: std::vec::IntoIter<SocketAddr>,
+    sources: Vec<SocketAddr>,
+    outcomes: Vec<(SocketAddr, Error)>,
+}
+
+impl Attempts {
+    pub(super) fn new(host: &str, port: u16, targets: Vec<SocketAddr>, sources: Vec<SocketAddr>) -> Self {
+        Self { host: host.to_owned(), port, targets: targets.into_iter(), sources, outcomes: Vec::new() }
+    }
+
+    /// The next target, and the source of its family if there are sources.
+    pub(super) fn next(&mut self) -> Option<(SocketAddr, Option<SocketAddr>)> {
+        loop {
+            let target = self.targets.next()?;
+            let source = self.sources.iter().find(|source| source.is_ipv4() == target.is_ipv4()).copied();
+            match self.sources.first() {
+                Some(&first) if source.is_none() => self.failed(target, wrong_family(target, first)),
+                _ => return Some((target, source)),
+            }
+        }
+    }
+
+    /// Remembers why an attempt failed.
+    pub(super) fn failed(&mut self, target: SocketAddr, error: Error) {
+        self.outcomes.push((target, error));
+    }
+
+    /// One error for all attempts: the last that reached the network, with the outcomes of the others.
+    pub(super) fn error(&mut self) -> Error {
+        let (host, port) = (&self.host, self.port);
+        let outcomes = &mut self.outcomes;
+        let tried = outcomes.iter().rposition(|(_, error)| !matches!(error, Error::Invalid(_)));
+        let main = tried.unwrap_or(outcomes.len().saturating_sub(1));
+        if outcomes.is_empty() {
+            return Error::Name { code: 0, message: format!("the name {host:?} has no address for a TCP connection") };
+        }
+        let (_, error) = outcomes.remove(main);
+        if outcomes.is_empty() {
+            return error;
+        }
+        let mut others = format!(" [{host}:{port} has {} addresses; the other outcomes:", outcomes.len() + 1);
+        for (index, (target, error)) in outcomes.iter().enumerate() {
+            let words = error.to_string();
+            let outcome = if matches!(error, Error::Invalid(_)) { &words } else { words.split(": ").next().unwrap_or(&words) };
+            let _infallible = write!(others, "{} {target}: {outcome}", if index == 0 { "" } else { ";" });
+        }
+        others.push(']');
+        error.and(&others)
+    }
 }
 
 fn wrong_family(target: SocketAddr, source: SocketAddr) -> Error {
@@ -76,28 +134,20 @@ fn wrong_family(target: SocketAddr, source: SocketAddr) -> Error {
     ))
 }
 
-/// One error for all attempts: the last that reached the network, with the outcomes of the others.
-fn all_failed(host: &str, port: u16, mut attempts: Vec<(SocketAddr, Error)>) -> Error {
-    let tried = attempts.iter().rposition(|(_, error)| !matches!(error, Error::Invalid(_)));
-    let main = tried.unwrap_or(attempts.len().saturating_sub(1));
-    if attempts.is_empty() {
-        return Error::Name { code: 0, message: format!("the name {host:?} has no address for a TCP connection") };
+/// The time was over before the handshake was, or there was none.
+pub(super) fn unfinished(target: SocketAddr, stop: &Stop, timeout: Timeout) -> Error {
+    match stop {
+        Stop::TimedOut => Error::TimedOut(format!(
+            "connect to {target} timed out after {} s: no answer to the SYN. The host is away, a firewall drops it, or the listener's backlog is full",
+            timeout.as_secs().unwrap_or(f64::INFINITY)
+        )),
+        _ => Error::WouldBlock(format!(
+            "connect to {target} would have to wait, and its timeout is 0; connect(…, wait=False) gives the connection while it is being made"
+        )),
     }
-    let (_, error) = attempts.remove(main);
-    if attempts.is_empty() {
-        return error;
-    }
-    let mut others = format!(" [{host}:{port} has {} addresses; the other outcomes:", attempts.len() + 1);
-    for (index, (target, error)) in attempts.iter().enumerate() {
-        let words = error.to_string();
-        let outcome = if matches!(error, Error::Invalid(_)) { &words } else { words.split(": ").next().unwrap_or(&words) };
-        let _infallible = write!(others, "{} {target}: {outcome}", if index == 0 { "" } else { ";" });
-    }
-    others.push(']');
-    error.and(&others)
 }
 
-fn attempt(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
+pub(super) fn attempt(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
     let kernel = |error: io::Error| reason::connect_failed(target, &error);
     let socket = client(target, &opening.asked).map_err(kernel)?;
     if let Some(source) = source {
@@ -169,14 +219,7 @@ fn finish(socket: Socket, target: SocketAddr, source: Option<SocketAddr>, openin
             gate.wait(&inside, Interest::Write, wait, None, &mut || false).map_err(|stop| match stop {
                 Stop::Os(error) => reason::connect_failed(target, &error),
                 Stop::Interrupted => Error::Interrupted,
-                Stop::TimedOut => Error::TimedOut(format!(
-                    "connect to {target} timed out after {} s: no answer to the SYN. The host is away, a firewall drops it, or the listener's backlog \
-                     is full",
-                    wait.deadline.timeout().as_secs().unwrap_or(f64::INFINITY)
-                )),
-                _ => Error::WouldBlock(format!(
-                    "connect to {target} would have to wait, and its timeout is 0; connect(…, wait=False) gives the connection while it is being made"
-                )),
+                stop => unfinished(target, &stop, wait.deadline.timeout()),
             })?;
             if let Some(error) = inside.take_error().map_err(failed)? {
                 return Err(failed(error));

@@ -4,14 +4,19 @@
 //! Why all this: close(2) in another thread does not wake a blocked recv or accept, keeps the port bound as long as it blocks, and
 //! the blocked call may even take the next byte or client.
 
+use std::io;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::Socket;
 
 use super::forked::{Forked, Inherit};
+use super::readiness::Readiness;
 use super::spin::Spin;
 use super::sys::{self, Interest, Polled, Waker};
 use super::wait::{Patience, Stop, Wait};
@@ -25,13 +30,24 @@ pub struct Gate {
     inner: Forked<Inner>,
     /// Whether somebody waits, or waited, for all to leave: only then has one who leaves to say so. Two atomic operations less for every call.
     expects: AtomicBool,
+    /// Whether an event loop has ever waited here.
+    awaited: AtomicBool,
+}
+
+/// Who is to be told when something changes.
+#[derive(Debug)]
+enum Waiting {
+    /// A thread that sleeps.
+    Asleep(Arc<Waker>),
+    /// An event loop that has, or had, somebody who waits for this socket, and the socket's key there.
+    Elsewhere(Weak<Readiness>, u32),
 }
 
 #[derive(Debug)]
 struct Inner {
     /// `None` once shut.
     socket: Option<Arc<Socket>>,
-    waiting: Vec<Arc<Waker>>,
+    waiting: Vec<Waiting>,
     /// How many of those who are inside have stepped aside, and will look again before they use the socket.
     aside: u32,
     /// Whether whoever shut it still has the socket open.
@@ -41,6 +57,16 @@ struct Inner {
 impl Inner {
     fn around(socket: Option<Socket>) -> Self {
         Self { socket: socket.map(Arc::new), waiting: Vec::new(), aside: 0, closing: false }
+    }
+}
+
+impl Waiting {
+    fn stir(&self, interest: Interest, turn: bool) {
+        if let Self::Elsewhere(readiness, key) = self {
+            if let Some(readiness) = readiness.upgrade() {
+                readiness.stir(*key, interest, turn);
+            }
+        }
     }
 }
 
@@ -119,7 +145,7 @@ impl Drop for Inside<'_> {
 impl Gate {
     /// An open gate around a socket, which becomes non-blocking by whoever made it.
     pub fn new(socket: Socket) -> Self {
-        Self { inner: Forked::new(Inner::around(Some(socket))), expects: AtomicBool::new(false) }
+        Self { inner: Forked::new(Inner::around(Some(socket))), expects: AtomicBool::new(false), awaited: AtomicBool::new(false) }
     }
 
     /// Whether this process shares the open file with its parent.
@@ -208,9 +234,47 @@ impl Gate {
         if open { Ok(()) } else { Err(Stop::Closed) }
     }
 
-    /// Wakes all who sleep here, so that they look again.
+    /// Wakes all who sleep here, so that they look again, and all in event loops who wait for bytes.
     pub(crate) fn nudge(&self) {
-        self.inner.lock().waiting.iter().for_each(|waker| waker.wake());
+        for waiting in &self.inner.lock().waiting {
+            match waiting {
+                Waiting::Asleep(waker) => waker.wake(),
+                Waiting::Elsewhere(..) => waiting.stir(Interest::Read, false),
+            }
+        }
+    }
+
+    /// Asks for one event of the socket, to be told to an event loop, and gives its key there; `None` once shut. With `turn` it is the end of
+    /// somebody's turn that is awaited, which [`stir`](Self::stir) tells.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn ask(&self, readiness: &Arc<Readiness>, interest: Interest, turn: bool) -> io::Result<Option<u32>> {
+        let mut inner = self.inner.lock();
+        let Some(socket) = inner.socket.clone() else { return Ok(None) };
+        let same = |waiting: &Waiting| match waiting {
+            Waiting::Elsewhere(other, key) if std::ptr::eq(other.as_ptr(), Arc::as_ptr(readiness)) => Some(*key),
+            _ => None,
+        };
+        let known = inner.waiting.iter().find_map(same);
+        let key = known.unwrap_or_else(|| readiness.new_key());
+        readiness.ask(&socket, key, known.is_none(), interest, turn)?;
+        if known.is_none() {
+            // Loops that are closed by now are forgotten on this occasion.
+            inner.waiting.retain(|waiting| !matches!(waiting, Waiting::Elsewhere(other, _) if other.strong_count() == 0));
+            inner.waiting.push(Waiting::Elsewhere(Arc::downgrade(readiness), key));
+            self.awaited.store(true, Relaxed);
+        }
+        Ok(Some(key))
+    }
+
+    /// Tells those who wait in event loops that this direction is worth another try: bytes were left in memory, or a turn is over. With `turn`
+    /// only those who wait for a turn.
+    #[inline]
+    pub(crate) fn stir(&self, interest: Interest, turn: bool) {
+        if self.awaited.load(Relaxed) {
+            self.inner.lock().waiting.iter().for_each(|waiting| waiting.stir(interest, turn));
+        }
     }
 
     fn register(&self, waker: Option<&Arc<Waker>>) -> Result<(), Stop> {
@@ -218,14 +282,14 @@ impl Gate {
         if inner.socket.is_none() {
             return Err(Stop::Closed);
         }
-        inner.waiting.extend(waker.cloned());
+        inner.waiting.extend(waker.cloned().map(Waiting::Asleep));
         Ok(())
     }
 
     fn deregister(&self, waker: Option<&Arc<Waker>>) {
         let Some(waker) = waker else { return };
         let mut inner = self.inner.lock();
-        if let Some(at) = inner.waiting.iter().position(|other| Arc::ptr_eq(other, waker)) {
+        if let Some(at) = inner.waiting.iter().position(|other| matches!(other, Waiting::Asleep(other) if Arc::ptr_eq(other, waker))) {
             inner.waiting.swap_remove(at);
         }
     }
@@ -254,8 +318,15 @@ impl Gate {
         };
         inner.closing = true;
         self.expects.store(true, SeqCst);
-        for waker in inner.waiting.drain(..) {
-            waker.wake();
+        for waiting in inner.waiting.drain(..) {
+            match waiting {
+                Waiting::Asleep(waker) => waker.wake(),
+                Waiting::Elsewhere(readiness, key) => {
+                    if let Some(readiness) = readiness.upgrade() {
+                        readiness.end(key, &socket);
+                    }
+                }
+            }
         }
         drop(inner);
         loop {

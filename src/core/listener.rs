@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use socket2::{Domain, Protocol, Socket};
@@ -13,6 +14,7 @@ use super::ended::{Ended, HowEnded};
 use super::error::{Error, Result};
 use super::gate::{Gate, Shut};
 use super::ports;
+use super::readiness::Readiness;
 use super::reason::{self, Call};
 use super::resolve::resolve;
 use super::state::TcpState;
@@ -184,6 +186,14 @@ impl Listener {
         }
     }
 
+    /// Asks for one event, to be told to an event loop, when a client may have come; gives the key. `None` once closed.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn ask(&self, readiness: &Arc<Readiness>) -> Result<Option<u32>> {
+        self.gate.ask(readiness, Interest::Read, false).map_err(|error| self.failed("accept", &error))
+    }
+
     /// Makes the connection; `None` for a client that is gone already, so far that it has no address any more.
     fn welcome(&self, socket: Socket, peer: Option<SocketAddr>) -> Option<Connection> {
         // A listener on one address has told where its clients arrive; one on all of them has not.
@@ -286,6 +296,7 @@ impl Listener {
 
     fn stopped(&self, doing: &'static str, stop: Stop, wait: &Wait<'_>) -> Error {
         match stop {
+            Stop::WouldBlock if wait.deadline.is_attempt() => Error::WouldBlock(String::new()),
             Stop::Closed => self.closed(doing),
             Stop::Os(error) => self.failed(doing, &error),
             stop => reason::stopped(&Call { doing, who: &self.to_string() }, &stop, wait.deadline.timeout()),

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod connect;
+pub mod connecting;
 pub mod connection;
 mod ended;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod info;
 pub mod listener;
 pub mod memory;
 pub mod ports;
+pub mod readiness;
 mod reason;
 pub mod resolve;
 pub mod server;
@@ -23,10 +25,12 @@ pub mod view;
 pub mod wait;
 
 pub use connect::{Opening, connect, pair};
+pub use connecting::Connecting;
 pub use connection::Connection;
 pub use error::{Error, Result};
 pub use info::TcpInfo;
 pub use listener::{Listener, Listening};
+pub use readiness::Readiness;
 pub use state::TcpState;
 pub use view::{Input, Output, Totals};
 pub use wait::{Deadline, Patience, Timeout, Uninterrupted, Wait};

@@ -72,6 +72,10 @@ pub(super) fn stopped(call: &Call<'_>, stop: &Stop, timeout: Timeout) -> Error {
             "{doing} on {who}: this thread is in the middle of such a call already, which a signal handler interrupted; let the handler only \
              set a flag, raise or close()"
         )),
+        Stop::Awaited => Error::Reentered(format!(
+            "{doing} on {who}: an awaited send of this thread's event loop is not done yet, and cannot go on while this call waits for its turn; \
+             await conn.aio.{doing}(...) here too"
+        )),
         Stop::Closed => Error::Closed(format!("{doing}: {who} was closed by this program")),
         Stop::Os(error) => failed(call, error),
     }

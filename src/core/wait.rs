@@ -74,6 +74,13 @@ impl SharedTimeout {
 pub struct Deadline {
     timeout: Timeout,
     at: Option<Instant>,
+    is_attempt: bool,
+}
+
+impl From<Timeout> for Deadline {
+    fn from(timeout: Timeout) -> Self {
+        Self::starting_now(timeout)
+    }
 }
 
 impl Deadline {
@@ -84,7 +91,22 @@ impl Deadline {
             Timeout::After(Duration::ZERO) => None,
             Timeout::After(time) => Instant::now().checked_add(time),
         };
-        Self { timeout, at }
+        Self { timeout, at, is_attempt: false }
+    }
+
+    /// One attempt of a caller that knows another way to wait: a timeout of zero, and it does not read the message.
+    pub fn attempt() -> Self {
+        Self { timeout: Timeout::After(Duration::ZERO), at: None, is_attempt: true }
+    }
+
+    /// The last attempt of a caller that has waited for so long already.
+    pub fn over(timeout: Timeout) -> Self {
+        Self { timeout, at: Some(Instant::now()), is_attempt: false }
+    }
+
+    /// Whether it is an [`attempt`](Self::attempt).
+    pub fn is_attempt(&self) -> bool {
+        self.is_attempt
     }
 
     /// Whether the caller does not want to wait at all.
@@ -152,9 +174,9 @@ pub struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    /// A wait whose timeout starts to run now.
-    pub fn new(timeout: Timeout, patience: &'a mut dyn Patience) -> Self {
-        Self { deadline: Deadline::starting_now(timeout), patience }
+    /// A wait until a deadline, or one whose timeout starts to run now.
+    pub fn new(deadline: impl Into<Deadline>, patience: &'a mut dyn Patience) -> Self {
+        Self { deadline: deadline.into(), patience }
     }
 
     /// The length of the next sleep: one slice of patience, or what is left until the deadline.
@@ -184,6 +206,8 @@ pub enum Stop {
     Closed,
     /// This thread waits in the same direction already, further out.
     Reentered,
+    /// A task of this thread's event loop waits in the same direction, and cannot go on while this call waits.
+    Awaited,
     /// The system call failed.
     Os(std::io::Error),
 }

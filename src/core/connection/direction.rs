@@ -86,6 +86,8 @@ impl Writing {
 pub(super) struct Taken<S> {
     state: S,
     turn: Option<ThreadId>,
+    /// If it is not the thread itself that waits but one of the tasks in its event loop, that task's number; else 0.
+    task: u32,
 }
 
 impl<S> Deref for Taken<S> {
@@ -115,12 +117,23 @@ impl<S> Taken<S> {
     pub(super) fn take_turn(&mut self) {
         self.turn = Some(std::thread::current().id());
     }
+
+    /// Leaves the turn to a task of this thread's event loop, until it comes again.
+    pub(super) fn leave_turn_to(&mut self, task: u32) {
+        self.take_turn();
+        self.task = task;
+    }
+
+    /// Whether this task has the turn.
+    pub(super) fn is_turn_of(&self, task: u32) -> bool {
+        self.turn.is_some() && self.task == task && task != 0
+    }
 }
 
 /// A turn of a thread of the parent is nobody's in the child, and an assembly is memory of such a thread.
 impl<S: Default + Salvage> Inherit for Taken<S> {
     fn inherit(parents: Option<&mut Self>) -> Self {
-        Self { state: parents.map(|parents| S::salvage(&mut parents.state)).unwrap_or_default(), turn: None }
+        Self { state: parents.map(|parents| S::salvage(&mut parents.state)).unwrap_or_default(), turn: None, task: 0 }
     }
 }
 
@@ -163,8 +176,13 @@ impl<S: Default + Salvage + Send> Direction<S> {
             let state = self.lock();
             match state.turn {
                 None => return Ok(state),
-                // A signal handler of Python's runs in the middle of this thread's own wait, which cannot end before the handler does.
-                Some(holder) if holder == std::thread::current().id() => return Err(Stop::Reentered),
+                Some(holder) if holder == std::thread::current().id() => match state.task {
+                    // A signal handler of Python's runs in the middle of this thread's own wait, which cannot end before the handler does.
+                    0 => return Err(Stop::Reentered),
+                    // Nor can a task's, while its event loop waits here.
+                    _ if wait.deadline.remaining().is_none_or(|left| !left.is_zero()) && gate.is_open() => return Err(Stop::Awaited),
+                    _ => drop(state),
+                },
                 Some(_) => drop(state),
             }
             if let Err(stop) = self.sleep(gate, wait) {
@@ -173,6 +191,16 @@ impl<S: Default + Salvage + Send> Direction<S> {
                 return Err(stop);
             }
         }
+    }
+
+    /// As [`lock_in_turn`](Self::lock_in_turn), for a task that may have the turn already.
+    pub(super) fn lock_for(&self, task: u32, gate: &Gate, wait: &mut Wait<'_>) -> Result<Guard<'_, S>, Stop> {
+        let state = self.lock();
+        if state.is_turn_of(task) {
+            return Ok(state);
+        }
+        drop(state);
+        self.lock_in_turn(gate, wait)
     }
 
     fn sleep(&self, gate: &Gate, wait: &mut Wait<'_>) -> Result<(), Stop> {
@@ -205,6 +233,7 @@ impl<S: Default + Salvage + Send> Direction<S> {
     /// to take the turn: it may have been woken for one.
     pub(super) fn end_turn(&self, state: &mut Taken<S>) {
         state.turn = None;
+        state.task = 0;
         self.0.slot().changed.notify_one();
     }
 }

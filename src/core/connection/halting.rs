@@ -42,13 +42,14 @@ impl Connection {
 
     /// A read of a frame.
     pub(super) fn frame_halted(&self, doing: &'static str, halt: Halt, wait: &Wait<'_>, framing: &impl Framing) -> Error {
-        let held = {
+        let held = || {
             let state = self.input.lock();
             let bytes = state.memory.as_slice();
-            (bytes.len(), shown(bytes))
+            (!bytes.is_empty()).then(|| (bytes.len(), shown(bytes)))
         };
+        let held = if matches!(halt, Halt::Stop(Stop::TimedOut)) { held() } else { None };
         match (halt, held) {
-            (Halt::Stop(Stop::TimedOut), (count, bytes)) if count > 0 => {
+            (Halt::Stop(Stop::TimedOut), Some((count, bytes))) => {
                 let seconds = wait.deadline.timeout().as_secs().unwrap_or(f64::INFINITY);
                 let hint = framing.hint();
                 Error::TimedOut(format!(

@@ -6,6 +6,7 @@
 //! others who come to read (or write) wait for the turn, so that frames come out whole.
 
 mod assembly;
+mod awaited;
 mod direction;
 mod driving;
 mod filling;
@@ -35,6 +36,7 @@ use super::spin::Spin;
 use super::state::TcpState;
 use super::sys::{self, Interest};
 use super::wait::{Patience, SharedTimeout, Stop, Timeout, Uninterrupted, Wait};
+pub use awaited::OnItsWay;
 use direction::{Direction, Reading, Writing};
 pub use driving::WAITING_LIMIT;
 pub(super) use driving::{Driven, Driver};
@@ -349,6 +351,8 @@ impl Connection {
 
     fn stopped(&self, doing: &'static str, stop: Stop, wait: &Wait<'_>) -> Error {
         match stop {
+            // In words it would take as long as the attempt.
+            Stop::WouldBlock if wait.deadline.is_attempt() => Error::WouldBlock(String::new()),
             Stop::Closed => self.closed(doing),
             Stop::Os(error) => self.failed(doing, error),
             stop => reason::stopped(&Call { doing, who: &self.to_string() }, &stop, wait.deadline.timeout()),

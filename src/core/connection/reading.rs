@@ -114,6 +114,7 @@ impl Connection {
         // `loan` outlives `state`, in whose drop the assembly ends.
         let (assembly, _loan) = Assembly::new(target);
         let received = self.assemble(doing, assembly, wait, size);
+        self.stir_readers(&received);
         received.map_err(|halt| self.frame_halted(doing, halt, wait, &Exactly(size)))
     }
 
@@ -170,6 +171,8 @@ impl Connection {
         let mut state = self.input.lock_in_turn(&self.gate, wait)?;
         let result = self.read_in_turn(doing, wait, &mut state, filler, &mut take);
         self.input.end_turn(&mut state);
+        drop(state);
+        self.stir_readers(&result);
         result
     }
 

@@ -38,16 +38,7 @@ impl Connection {
     /// # Errors
     /// [`Error::TooLong`] if the prefix cannot hold the length; else as [`sendall`](Self::sendall).
     pub fn send_frame(&self, payload: &[u8], framing: &Prefixed, wait: &mut Wait<'_>) -> Result<()> {
-        let header = framing.header(payload.len()).ok_or_else(|| {
-            let limit = framing.largest();
-            Error::TooLong {
-                message: format!(
-                    "send_frame: {} bytes do not fit behind this prefix, which counts to {limit}; use a wider prefix. Nothing was sent",
-                    payload.len()
-                ),
-                limit,
-            }
-        })?;
+        let header = framing.header(payload.len()).ok_or_else(|| too_long(payload, framing))?;
         self.write("send_frame", [&header, payload], wait, true).map(drop)
     }
 
@@ -64,17 +55,15 @@ impl Connection {
             }
             Err(stop) => Err(self.stopped(doing, stop, wait)),
         };
+        self.gate.stir(Interest::Write, true);
         match result {
             Ok(()) => Ok(sent),
-            Err(cause) if all => {
-                let cause = cause.and(&format!("; {sent} of {total} bytes had been handed to the kernel"));
-                Err(Error::Partly { sent, cause: Box::new(cause) })
-            }
+            Err(cause) if all => Err(partly(sent, total, cause)),
             Err(cause) => Err(cause),
         }
     }
 
-    fn write_in_turn(
+    pub(super) fn write_in_turn(
         &self,
         doing: &'static str,
         parts: [&[u8]; 2],
@@ -130,6 +119,22 @@ impl Connection {
                 Err(error) => return Err(self.failed(doing, error)),
             }
         }
+    }
+}
+
+pub(super) fn partly(sent: usize, total: usize, cause: Error) -> Error {
+    let cause = cause.and(&format!("; {sent} of {total} bytes had been handed to the kernel"));
+    Error::Partly { sent, cause: Box::new(cause) }
+}
+
+pub(super) fn too_long(payload: &[u8], framing: &Prefixed) -> Error {
+    let limit = framing.largest();
+    Error::TooLong {
+        message: format!(
+            "send_frame: {} bytes do not fit behind this prefix, which counts to {limit}; use a wider prefix. Nothing was sent",
+            payload.len()
+        ),
+        limit,
     }
 }
 
