@@ -14,6 +14,7 @@ imports neither ``socket`` nor ``asyncio``; `Server` and its kin are imported wh
 
 import sys as _sys
 
+from . import _twins
 from ._address import Address, Backlog
 from ._errors import ClosedError, FrameTooLongError, IncompleteReadError
 from ._listen import listen
@@ -40,10 +41,11 @@ from ._socklens import (
 )
 
 # What is imported when it is first used: most programs need none of it, and all would pay for threads and event loops.
-_LATER = dict.fromkeys(("Client", "Dropped", "Roster", "Server", "ServerError"), "server")
+_LATER = dict.fromkeys(("Client", "Dropped", "Roster", "Server", "ServerError"), "server") | {"aio": "aio"}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import aio as aio
     from .server import Client, Dropped, Roster, Server, ServerError
 del TYPE_CHECKING
 
@@ -54,7 +56,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    module = import_module(f".{_LATER[name]}", __name__)
+    value: object = module if name == _LATER[name] else getattr(module, name)
     globals()[name] = value
     return value
 
@@ -62,6 +65,7 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
+_twins.offer()
 
 if "IPython" in _sys.modules:
     from ._shift_tab import explain_attributes as _explain_attributes

@@ -1,0 +1,177 @@
+"""How an awaited call waits: it is tried; if it would block, its task sleeps until the call is worth another try, and it is tried again.
+
+Whether bytes are taken is decided in the try, when the task runs: a task that is cancelled while it sleeps has taken nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import weakref
+from types import EllipsisType
+from typing import Protocol, TypeAlias, TypeVar
+
+from .._socklens import _OnItsWay, _Readiness, _seconds, _Try
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Timeout: TypeAlias = float | EllipsisType | None
+
+TRY = _Try()
+# A call that succeeds at once does not let other tasks run. So that a fast peer cannot keep the loop for itself, each 64th call does,
+# before it takes anything.
+turns = itertools.cycle(range(64))
+
+
+class Attempt(Protocol[T_co]):
+    """One attempt of a call; BlockingIOError: it would have to wait."""
+
+    def __call__(self, *, timeout: float | _Try) -> T_co: ...
+
+
+class Target(Protocol):
+    """What can be waited for."""
+
+    def _ask(self, readiness: _Readiness, write: bool, way: _OnItsWay | None) -> int | None: ...
+
+
+class Timed(Target, Protocol):
+    """What can be waited for, and has a timeout of its own."""
+
+    @property
+    def timeout(self) -> float | None: ...
+
+
+async def waited(
+    target: Timed,
+    attempt: Attempt[T],
+    timeout: Timeout,
+    tried: object = False,
+    *,
+    write: bool = False,
+    way: _OnItsWay | None = None,
+) -> T:
+    """What the call gives as soon as it need not wait. Callers in a hurry have tried already, unless it was the others' turn."""
+    if not tried:
+        if timeout is not ...:
+            timeout = _seconds(timeout)
+        if timeout is ... or not next(turns):
+            await let_others_run()
+        try:
+            return attempt(timeout=TRY)
+        except BlockingIOError:
+            pass
+    return await later(target, attempt, target.timeout if timeout is ... else timeout, write=write, way=way)
+
+
+async def later(
+    target: Target, attempt: Attempt[T], seconds: float | None, *, write: bool = False, way: _OnItsWay | None = None
+) -> T:
+    """The same for a call that has been tried."""
+    loop = _event_loop()
+    if seconds == 0:
+        # For the exception that says so.
+        return attempt(timeout=0)
+    limit = None if seconds is None else loop.time() + seconds
+    hub = _Hub.of(loop)
+    while await hub.event(target, write, way, limit):
+        try:
+            return attempt(timeout=TRY)
+        except BlockingIOError:
+            pass
+    return attempt(timeout=_Try(seconds))
+
+
+async def let_others_run() -> None:
+    """One turn of the event loop."""
+    _event_loop()
+    await asyncio.sleep(0)
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "socklens.aio needs asyncio's event loop (uvloop's is one too), and none runs here. Await it in a notebook cell or inside "
+            "asyncio.run(...); in trio, wait with trio.lowlevel.wait_readable(conn.fileno()) and then call conn.recv(timeout=0)"
+        ) from None
+
+
+_hubs: weakref.WeakValueDictionary[int, _Hub] = weakref.WeakValueDictionary()
+
+
+class _Hub:
+    """Those who wait in one event loop. It lives as long as the loop watches its descriptor: until the loop is closed."""
+
+    __slots__ = ("__weakref__", "_loop", "_readiness", "_waiting")
+
+    @staticmethod
+    def of(loop: asyncio.AbstractEventLoop) -> _Hub:
+        """The loop's one."""
+        # A hub holds its loop, so the number is not another's.
+        return _hubs.get(id(loop)) or _Hub(loop)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._readiness = _Readiness()
+        # By key and direction.
+        self._waiting: dict[tuple[int, bool], tuple[Target, list[asyncio.Future[bool]]]] = {}
+        try:
+            loop.add_reader(self._readiness.fileno(), self._wake)
+        except NotImplementedError:
+            raise NotImplementedError(
+                f"socklens.aio cannot wait in this event loop ({type(loop).__name__}), which watches no descriptors. Let a thread wait: "
+                "await asyncio.to_thread(conn.recv); conn.close() ends it"
+            ) from None
+        _hubs[id(loop)] = self
+
+    async def event(self, target: Target, write: bool, way: _OnItsWay | None, limit: float | None) -> bool:
+        """Waits until another try is worth it; False: the time was over before."""
+        loop = self._loop
+        if limit is not None and loop.time() >= limit:
+            return False
+        number = target._ask(self._readiness, write, way)
+        if number is None:
+            # Closed, which the next try will say.
+            return True
+        key = number, write
+        future: asyncio.Future[bool] = loop.create_future()
+        self._waiting.setdefault(key, (target, []))[1].append(future)
+        timer = None if limit is None else loop.call_at(limit, _settle, future, False)
+        woken = False
+        try:
+            woken = await future
+            return woken
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if not woken:
+                self._forget(key, future)
+
+    def _forget(self, key: tuple[int, bool], future: asyncio.Future[bool]) -> None:
+        """Whoever was woken is forgotten already."""
+        _, futures = self._waiting.get(key, (None, []))
+        if future in futures:
+            futures.remove(future)
+            if not futures:
+                del self._waiting[key]
+
+    def _wake(self) -> None:
+        for number, read, write, again in self._readiness.take():
+            for direction, ready in ((False, read), (True, write)):
+                target, futures = self._waiting.get((number, direction), (None, ()))
+                if target is None:
+                    continue
+                if ready:
+                    # All of them: what came may be enough for several.
+                    del self._waiting[number, direction]
+                    for future in futures:
+                        _settle(future, True)
+                elif again:
+                    target._ask(self._readiness, direction, None)
+
+
+def _settle(future: asyncio.Future[bool], answer: bool) -> None:
+    if not future.done():
+        future.set_result(answer)
