@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -72,3 +73,19 @@ def no_leaks() -> Iterator[None]:
     with contextlib.suppress(AssertionError):
         helpers.eventually(lambda: not leaked(), timeout=2)
     assert not leaked(), "left over by the test"
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine in an event loop of its own: asyncio's, then uvloop's. What is not done after 30 s fails with TimeoutError."""
+    module: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
+
+    async def bounded(main: Coroutine[Any, Any, Any]) -> Any:
+        async with asyncio.timeout(30):
+            return await main
+
+    def start(main: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+            return runner.run(bounded(main))
+
+    return start

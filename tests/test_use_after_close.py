@@ -26,7 +26,19 @@ ARGUMENTS: dict[str, list[Any]] = {
     "setsockopt": [1, 8, 10_000],
 }
 # What answers on a closed object too; `from_socket` is a way to make one.
-ANSWERS = {"local_addr", "peer_addr", "created_at", "closed", "state", "totals", "timeout", "fileno", "close", "abort"}
+ANSWERS = {
+    "local_addr",
+    "peer_addr",
+    "created_at",
+    "closed",
+    "state",
+    "totals",
+    "timeout",
+    "fileno",
+    "close",
+    "abort",
+    "aio",
+}
 ANSWERS |= {"accepted", "connections", "from_socket"}
 
 ENDS: list[tuple[str, str]] = [
