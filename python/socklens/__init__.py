@@ -65,6 +65,7 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
+
 _twins.offer()
 
 if "IPython" in _sys.modules:
