@@ -1,10 +1,12 @@
 //! The class Connection: who it connects, what the kernel sees, its options, its life. Its send and recv families have rooms of their own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 
 use super::arguments::{Count, TimeoutArg, python_address, timeout};
 use super::errors::plainly;
@@ -35,14 +37,31 @@ impl Connection {
         Self { core: Arc::new(core), site }
     }
 
-    /// Another object for a connection that a server drives.
-    pub(super) fn shared(core: Arc<core::Connection>, site: Site) -> Self {
-        Self { core, site }
+    /// The object of a connection that a server drives: the same one as long as somebody has it.
+    pub(super) fn shared(py: Python<'_>, core: Arc<core::Connection>) -> PyResult<Bound<'_, Self>> {
+        let key = Arc::as_ptr(&core) as usize;
+        let known = SHARED.lock().get(&key).map(|reference| reference.clone_ref(py));
+        if let Some(object) = known.and_then(|reference| reference.bind(py).upgrade()) {
+            return Ok(object.cast_into::<Self>()?);
+        }
+        let object = Bound::new(py, Self { core, site: Site::here(py, 0) })?;
+        let reference = PyWeakrefReference::new(object.as_any())?.unbind();
+        let before = SHARED.lock().insert(key, reference);
+        drop(before);
+        Ok(object)
     }
 }
 
+/// The objects of connections that servers drive, by their addresses in memory. The lock is only ever held with the interpreter held, and not
+/// while Python code runs.
+static SHARED: Mutex<BTreeMap<usize, Py<PyWeakrefReference>>> = Mutex::new(BTreeMap::new());
+
 impl Drop for Connection {
     fn drop(&mut self) {
+        if self.core.is_driven() || self.core.is_closed() {
+            let gone = SHARED.lock().remove(&(Arc::as_ptr(&self.core) as usize));
+            drop(gone);
+        }
         // A server closes its own clients.
         if !self.core.is_closed() && !self.core.is_driven() {
             warn_unclosed(&self.core.to_string(), &self.site);

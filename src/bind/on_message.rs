@@ -14,7 +14,6 @@ use pyo3::types::PyBytes;
 
 use super::bytes::{copied_if_it_can_be, reading};
 use super::connection::Connection;
-use super::site::Site;
 use crate::core::framing::{ByteOrder, Found, Framing, Prefixed, Until};
 use crate::core::server::{Client, Handler, LINE_LIMIT, Turn};
 
@@ -184,7 +183,7 @@ impl Calling {
         let conn = match self.clients.get(&client.key) {
             Some(conn) => conn.clone_ref(py),
             None => {
-                let conn = Py::new(py, Connection::shared(Arc::clone(client.conn), Site::here(py, 0)))?;
+                let conn = Connection::shared(py, Arc::clone(client.conn))?.unbind();
                 self.clients.insert(client.key, conn.clone_ref(py));
                 conn
             }

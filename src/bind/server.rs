@@ -14,7 +14,6 @@ use super::errors::plainly;
 use super::listener::Listener;
 use super::on_message::{Newest, OnMessage, Raisings};
 use super::patience::{releasing, serving, waiting};
-use super::site::Site;
 use crate::core::server::{self, Desk, Handler, Limits, Note};
 use crate::core::{self, Timeout};
 
@@ -76,7 +75,7 @@ pub(super) struct Reactor {
 type NoteRow<'py> = (&'static str, Option<u32>, Option<String>, Option<Bound<'py, PyAny>>, Bound<'py, PyAny>, f64, i64);
 
 /// A client as (number, connection, since, name).
-type ClientRow = (u32, Connection, f64, Option<String>);
+type ClientRow<'py> = (u32, Bound<'py, Connection>, f64, Option<String>);
 
 fn unix(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
@@ -180,13 +179,12 @@ impl Reactor {
     }
 
     /// The clients as rows of (number, connection, since, name), in the order in which they came; `since` is a time as `time.time()` tells it.
-    fn clients(&self, py: Python<'_>) -> PyResult<Vec<ClientRow>> {
+    fn clients<'py>(&self, py: Python<'py>) -> PyResult<Vec<ClientRow<'py>>> {
         if self.desk.is_inherited() {
             return Ok(vec![]);
         }
-        let row =
-            |member: server::Member| (member.number, Connection::shared(member.conn, Site::here(py, 0)), unix(member.since), member.name);
-        Ok(self.desk.members().into_iter().map(row).collect())
+        let row = |member: server::Member| Ok((member.number, Connection::shared(py, member.conn)?, unix(member.since), member.name));
+        self.desk.members().into_iter().map(row).collect()
     }
 
     /// Names a client; False if it is gone.

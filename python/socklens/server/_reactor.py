@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from errno import EBADF
 from typing import TYPE_CHECKING, TypeAlias
-from weakref import WeakValueDictionary
 
 from .._address import Address
 from .._errors import ClosedError
@@ -46,8 +45,6 @@ class Reactor:
         self._thread: threading.Thread | None = None
         self._reactor: _Reactor | None = None
         self._listener: Listener | None = None
-        # The reactor makes a new object each time it is asked; the same client is to have the same connection.
-        self._known: WeakValueDictionary[int, Connection] = WeakValueDictionary()
 
     def start(self, listener: Listener) -> None:
         """One thread serves from now on."""
@@ -82,7 +79,7 @@ class Reactor:
         reactor = self._reactor
         rows = [] if reactor is None else reactor.clients()
         return [
-            Client(self._known.setdefault(number, conn), number, since, name, self._rename)
+            Client(conn, number, since, name, self._rename)
             for number, conn, since, name in rows
         ]
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
+use std::sync::Weak;
 
 use parking_lot::MutexGuard;
 use socket2::Socket;
@@ -32,26 +32,30 @@ pub(in crate::core) trait Driver: Send + Sync + fmt::Debug {
     fn name(&self) -> String;
 }
 
-/// A connection's driver, and its key there.
+/// A connection's driver, and its key there. Weak: whoever keeps a connection does not keep the server that has ended.
 #[derive(Debug)]
 pub(in crate::core) struct Driven {
-    driver: Arc<dyn Driver>,
+    driver: Weak<dyn Driver>,
     key: u32,
 }
 
 impl Driven {
     pub(super) fn leaves(&self, socket: &Socket) {
-        self.driver.leaves(self.key, socket);
+        if let Some(driver) = self.driver.upgrade() {
+            driver.leaves(self.key, socket);
+        }
     }
 
     pub(super) fn finishes(&self) {
-        self.driver.finishes(self.key);
+        if let Some(driver) = self.driver.upgrade() {
+            driver.finishes(self.key);
+        }
     }
 }
 
 impl Connection {
     /// Hands it to a driver, before anybody else knows it.
-    pub(in crate::core) fn driven_by(mut self, driver: Arc<dyn Driver>, key: u32) -> Self {
+    pub(in crate::core) fn driven_by(mut self, driver: Weak<dyn Driver>, key: u32) -> Self {
         self.driven = Some(Driven { driver, key });
         self
     }
@@ -73,7 +77,7 @@ impl Connection {
             None => Ok(()),
             Some(driven) => Err(Error::Driven(format!(
                 "{doing}: {} reads {self}; look at its input_buffer, or write a handler of your own to read it",
-                driven.driver.name()
+                driven.driver.upgrade().map_or_else(|| "a server".to_owned(), |driver| driver.name())
             ))),
         }
     }
@@ -161,6 +165,12 @@ impl Connection {
         self.gate.wait(&inside, Interest::Write, wait, None, &mut || false)
     }
 
+    /// Bytes that the peer has not acknowledged, in Rust and in the kernel as far as the system tells.
+    pub(in crate::core) fn unsent(&self) -> usize {
+        let in_kernel = self.gate.enter().and_then(|inside| sys::send_queue(&inside).ok().flatten()).unwrap_or(0);
+        self.waiting() + in_kernel
+    }
+
     /// Bytes that the peer has acknowledged so far, where the system tells; else those that the kernel has taken.
     pub(in crate::core) fn acknowledged(&self) -> u64 {
         let outstanding = self.gate.enter().and_then(|inside| sys::send_queue(&inside).ok().flatten()).unwrap_or(0);
@@ -223,11 +233,13 @@ impl Connection {
         sent: &mut usize,
     ) -> Result<()> {
         let inside = self.enter(doing)?;
+        // A server that has ended has closed its clients.
+        let driver = driven.driver.upgrade().ok_or_else(|| self.closed(doing))?;
         let total = parts[0].len() + parts[1].len();
         loop {
             self.unbroken(doing)?;
             let [first, second] = rest(parts, *sent);
-            let here = driven.driver.is_this_thread();
+            let here = driver.is_this_thread();
             // The reactor's own thread lets it wait: more may come in this turn, and all of it goes out at once.
             if !here || state.waiting().len() + first.len() + second.len() > WAITING_LIMIT {
                 self.flush_locked(&inside, state).map_err(|error| self.failed(doing, error))?;
@@ -239,7 +251,7 @@ impl Connection {
             *sent += first.len() + second.len();
             let left = if here { 1 } else { self.flush_locked(&inside, state).map_err(|error| self.failed(doing, error))? };
             if left > 0 {
-                driven.driver.has_waiting(driven.key);
+                driver.has_waiting(driven.key);
             }
             if *sent == total || (*sent > 0 && !all) {
                 return Ok(());

@@ -265,7 +265,7 @@ impl Desk {
     pub(super) fn dropped(&self, key: u32, number: u32, conn: &Connection, reason: String) {
         let name = self.name_of(key);
         let peer = conn.peer_addr();
-        self.note(Note::Dropped { number, name, peer, reason, at: SystemTime::now(), unsent: conn.waiting() });
+        self.note(Note::Dropped { number, name, peer, reason, at: SystemTime::now(), unsent: conn.unsent() });
     }
 
     pub(super) fn name_of(&self, key: u32) -> Option<String> {

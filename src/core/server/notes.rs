@@ -13,8 +13,8 @@ pub(super) const IDLE: &str = "idle";
 pub(super) const STOPPED: &str = "stopped";
 pub(super) const GOES_ON: &str = "its handler goes on";
 
-/// Notes that are kept until somebody asks for them.
-const NOTES: usize = 1000;
+/// Notes that are kept until somebody asks for them: a stop with ten thousand clients tells of each.
+const NOTES: usize = 1 << 16;
 
 /// Something that people should see.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub enum Note {
         reason: String,
         /// When.
         at: SystemTime,
-        /// Bytes that waited for it in Rust and were lost.
+        /// Bytes that its output buffer still held; whether those in the kernel arrive is not known.
         unsent: usize,
     },
     /// Accepting clients failed; it is tried again.

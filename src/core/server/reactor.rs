@@ -149,7 +149,7 @@ impl Reactor {
             let mut seats = self.desk.seats.lock();
             let seat = seats.vacant_entry();
             let key = seat.key() as u32;
-            let driver = Arc::clone(&self.desk);
+            let driver = Arc::downgrade(&self.desk);
             let conn = Arc::new(connection.driven_by(driver, key));
             let count = if full.is_some() { &self.desk.refused } else { &self.desk.accepted };
             let number = count.fetch_add(1, Relaxed) as u32 + 1;
@@ -174,7 +174,8 @@ impl Reactor {
             return self.remove(key, patience);
         }
         if let Some(most) = full {
-            let line = format!("The server is full ({most} clients). Please try again later.\n");
+            let clients = if most == 1 { "1 client".to_owned() } else { format!("{most} clients") };
+            let line = format!("The server is full ({clients}). Please try again later.\n");
             match conn.reply(line.as_bytes()) {
                 Ok(_) => self.say_goodbye(key, &conn),
                 Err(_) => self.remove(key, patience),
