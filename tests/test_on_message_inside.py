@@ -7,10 +7,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,7 +20,9 @@ from typing import Any
 
 import pytest
 import socklens as sl
+from flow import stream
 from helpers import eventually
+from network import free_port
 from serving import DEADLINE, ask, client_of, serving, whole
 
 InThread = Callable[..., "Future[Any]"]
@@ -47,6 +51,84 @@ def test_it_sends_to_its_client_and_to_others() -> None:
         bob.sendall(b"1\n2\n")
         assert [ana.recv_line(), ana.recv_line()] == [bob.recv_line(), bob.recv_line()] == [b"1\n", b"2\n"]
     friends.clear()
+
+
+def test_what_it_sends_and_what_it_returns_keep_their_order() -> None:
+    def answer(conn: sl.Connection, line: bytes) -> bytes | None:
+        match int(line) % 3:
+            case 0:
+                return line
+            case 1:
+                conn.sendall(line)
+            case 2:
+                server.broadcast(line)
+        return None
+
+    lines = b"".join(b"%d\n" % number for number in range(3000))
+    with serving(sl.OnMessage(answer)) as server, client_of(server) as client:
+        client.sendall(lines)
+        assert client.recv_exactly(len(lines)) == lines
+
+
+@pytest.mark.parametrize("end", [sl.Connection.close, lambda conn: conn.shutdown("send")])
+@pytest.mark.parametrize("size", [4, 300_000, 3_000_000])
+def test_what_it_sends_before_the_end_arrives(end: Callable[[sl.Connection], None], size: int) -> None:
+    def say_bye(conn: sl.Connection, line: bytes) -> None:
+        conn.sendall(stream(0, size))
+        end(conn)
+
+    with serving(sl.OnMessage(say_bye)) as server, client_of(server) as client:
+        client.sendall(b"quit\n")
+        assert client.recv_all() == stream(0, size)
+
+
+def test_it_broadcasts_much_to_who_reads_and_to_who_does_not() -> None:
+    def tell_all(conn: sl.Connection, line: bytes) -> None:
+        for _ in range(6):
+            server.broadcast(bytes(500_000))
+
+    def tell_too_much(conn: sl.Connection, line: bytes) -> None:
+        for _ in range(200):
+            server.broadcast(bytes(1 << 20))
+
+    with serving(sl.OnMessage(tell_all)) as server, client_of(server) as client:
+        client.sendall(b"x\n")
+        assert client.recv_exactly(3_000_000) == bytes(3_000_000)
+    before = peak()
+    with serving(sl.OnMessage(tell_too_much)) as server, client_of(server) as client:
+        client.sendall(b"x\n")
+        (dropped,) = eventually(lambda: server.dropped)
+        assert dropped.reason == "too slow"
+    assert peak() - before < 50 << 20
+
+
+def test_it_kicks_one_who_has_gone_and_not_the_next(in_thread: InThread) -> None:
+    """All in one turn: the callback puts out a client that has reset meanwhile, and another one takes its place."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def callback(conn: sl.Connection, line: bytes) -> bytes:
+        if line == b"wait\n":
+            began.set()
+            go_on.wait(DEADLINE)
+        elif line == b"kick\n":
+            server.kick(victim)
+        return line
+
+    with serving(sl.OnMessage(callback)) as server, client_of(server) as one, client_of(server) as two:
+        for client in (one, two):
+            ask(client)
+        third = sl.connect(server.local_addr, timeout=DEADLINE)
+        ask(third)
+        victim = server.clients[2]
+        one.sendall(b"wait\n")
+        assert began.wait(DEADLINE)
+        two.sendall(b"kick\n")
+        third.abort()
+        with client_of(server) as new:
+            go_on.set()
+            ask(new)
+            ask(new)
+            assert new.local_addr not in {dropped.peer_addr for dropped in server.dropped}
 
 
 def test_it_broadcasts_and_looks_at_the_clients() -> None:
@@ -112,6 +194,44 @@ def test_it_stops_its_server() -> None:
             assert other.recv() == b""
             assert server.join(DEADLINE)
         assert server.errors == []
+
+
+def test_when_it_stops_its_server_the_port_is_free_at_once() -> None:
+    def stop(conn: sl.Connection, line: bytes) -> bytes:
+        server.stop()
+        stopped.set()
+        go_on.wait(DEADLINE)
+        return b"bye\n"
+
+    stopped, go_on = threading.Event(), threading.Event()
+    server = sl.Server(sl.OnMessage(stop), port=free_port()).start()
+    with client_of(server) as client:
+        client.sendall(b"x\n")
+        assert stopped.wait(DEADLINE)
+        sl.listen(server.local_addr).close()
+        go_on.set()
+        assert client.recv_all() == b"bye\n"
+
+
+def test_stop_does_not_wait_for_a_callback_that_goes_on() -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def never(conn: sl.Connection, line: bytes) -> None:
+        began.set()
+        go_on.wait(DEADLINE)
+
+    server = sl.Server(sl.OnMessage(never)).start()
+    with client_of(server) as client:
+        client.sendall(b"x\n")
+        assert began.wait(DEADLINE)
+        start = time.monotonic()
+        (dropped,) = server.stop(0)
+        assert time.monotonic() - start < 4
+        assert (dropped.peer_addr, dropped.reason) == (client.local_addr, "its handler goes on")
+        sl.listen(server.local_addr).close()
+        assert client.recv_all() == b""
+        assert (server.running, len(server.clients)) == (False, 0)
+    go_on.set()
 
 
 @pytest.mark.parametrize("call", [sl.Connection.close, sl.Connection.abort, lambda conn: conn.shutdown("send")])
@@ -332,6 +452,11 @@ HEAD = """
 """
 
 
+def peak() -> int:
+    """The most memory that this process has had so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
 def run(script: str) -> subprocess.CompletedProcess[str]:
     code = textwrap.dedent(HEAD) + textwrap.dedent(script)
     return subprocess.run(
@@ -378,8 +503,8 @@ def test_a_program_ends_in_the_middle_of_callbacks(kind: str) -> None:
     done = run(f"""
         server = sl.Server(sl.OnMessage(lambda conn, {kind})).start()
         def talk():
-            client = sl.connect(server.local_addr)
             try:
+                client = sl.connect(server.local_addr)
                 while True:
                     client.sendall(b"line\\n" * 100)
                     client.recv(10000)

@@ -65,6 +65,14 @@ def test_who_leaves_is_told_however_it_goes() -> None:
         assert [client.name for client in server.clients] == ["ana"]
 
 
+def test_who_is_put_out_has_left_for_the_others_at_once() -> None:
+    with room("ana", "bob", "cyd") as (server, (ana, _, _)):
+        server.kick("bob")
+        assert ana.recv_line() == b"* bob has left.\n"
+        server.clients["cyd"].conn.close()
+        assert ana.recv_line() == b"* cyd has left.\n"
+
+
 def test_last_words_without_an_end() -> None:
     with room("ana", "bob") as (_, (ana, bob)):
         bob.sendall(b"bye")

@@ -8,6 +8,8 @@ import contextlib
 import gc
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -17,12 +19,13 @@ import pytest
 import socklens as sl
 from flow import SMALL, stream
 from helpers import eventually
-from serving import DEADLINE, ask, client_of, serving, whole
+from serving import DEADLINE, ask, client_of, reason_of, serving, whole
 
 InThread = Callable[..., "Future[Any]"]
 pytestmark = pytest.mark.usefixtures("no_leaks")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux")
 MIB = 1 << 20
+pause = threading.Event()
 LINE_LIMIT = 65536
 
 
@@ -236,6 +239,8 @@ def test_stop_does_not_wait_for_ever_for_who_does_not_read(handler: Any) -> None
             total += end.send(stream(total, 65536), timeout=DEADLINE)
         (dropped,) = server.stop(0)
         assert dropped.peer_addr == client.local_addr
+        assert dropped.unsent > 0
+        assert dropped.reason == "stopped"
         assert end.closed
 
 
@@ -309,6 +314,43 @@ def test_who_is_silent_for_too_long_is_dropped(handler: Any) -> None:
         assert silent.recv() == b""
         ask(busy)
         assert reading > 1
+
+
+def test_who_reads_slowly_is_not_silent(in_thread: InThread) -> None:
+    """Its server does not read it, and sends all the time."""
+    sent = stream(0, 12 * MIB)
+    with serving(sl.Echo(), idle_timeout=0.5) as server, client_of(server, recv_buffer=SMALL) as client:
+        sending = in_thread(client.sendall, sent)
+        began, received = time.monotonic(), 0
+        while time.monotonic() - began < 1.5:
+            piece = client.recv(20_000)
+            assert piece == sent[received : received + len(piece)]
+            received += len(piece)
+            pause.wait(0.01)
+        assert client.recv_exactly(len(sent) - received) == sent[received:]
+        sending.result(DEADLINE)
+
+
+def test_to_whom_others_speak_is_not_silent() -> None:
+    with serving(sl.Chat(), idle_timeout=0.5) as server, client_of(server) as ana, client_of(server) as bob:
+        for client, name in ((ana, b"ana"), (bob, b"bob")):
+            client.sendall(name + b"\n")
+            client.recv_until(b"You are " + name)
+        began = time.monotonic()
+        while time.monotonic() - began < 1.5:
+            ana.sendall(b"still here\n")
+            bob.recv_until(b"ana: still here\n")
+            pause.wait(0.01)
+        assert server.dropped == []
+
+
+def test_who_finishes_and_never_reads_is_silent() -> None:
+    large = sl.OnMessage(lambda conn, line: bytes(16 * MIB))
+    with serving(large, idle_timeout=0.5) as server, client_of(server, recv_buffer=SMALL) as client:
+        client.sendall(b"give me all")
+        client.shutdown("send")
+        eventually(lambda: server.dropped)
+        assert reason_of(server, "idle").unsent > MIB
 
 
 # Many times
