@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 import socklens as sl
-from socklens.lessons import Exercise, Outcome, Status, bounded
+from judged import solved, wrong
+from socklens.lessons import Exercise, Outcome, Status, bounded, chat_room
 from socklens.lessons import first_session as lesson
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
-EXERCISES = [lesson.other_end, lesson.third_client, lesson.ask]
+EXERCISES = [
+    *(lesson.other_end, lesson.third_client, lesson.ask),
+    *(chat_room.join, chat_room.chat, chat_room.slowest),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,19 +31,6 @@ def _waited_once() -> None:
     """From its first wait on a thread keeps one descriptor to be woken by; that is no leak of the first test that waits."""
     with sl.listen() as listener, contextlib.suppress(TimeoutError):
         listener.accept(timeout=0.001)
-
-
-def _solved(exercise: Exercise, **names: object) -> dict[str, Any]:
-    namespace: dict[str, Any] = {"sl": sl, **names}
-    exec(exercise.solution().code, namespace)
-    return namespace
-
-
-def _wrong(outcome: Outcome, *fragments: str) -> None:
-    assert outcome.status is Status.WRONG, outcome
-    assert not outcome
-    for fragment in fragments:
-        assert fragment in outcome.reason
 
 
 # ── what every exercise does ──────────────────────────────────────────────────────────────────────────────────────────
@@ -65,7 +56,7 @@ def test_hint_and_solution_draw_themselves(exercise: Exercise) -> None:
 
 
 def test_too_many_answers_are_told_how_to_call() -> None:
-    _wrong(lesson.ask.check(print, print), "`lesson.ask.check(ask)`", "it got 2")
+    wrong(lesson.ask.check(print, print), "`lesson.ask.check(ask)`", "it got 2")
 
 
 def test_a_function_that_still_returns_the_placeholder_is_not_attempted() -> None:
@@ -78,7 +69,7 @@ def test_what_a_judge_did_not_foresee_is_a_sentence_too() -> None:
         raise LookupError("<b>unforeseen</b>")
 
     outcome = Exercise("e", expects=("e",), hint="", solution="", judge=judge).check(1)
-    _wrong(outcome, "LookupError: <b>unforeseen</b>")
+    wrong(outcome, "LookupError: <b>unforeseen</b>")
     assert "&lt;b&gt;unforeseen&lt;/b&gt;" in outcome._repr_html_()
     assert "<b>" not in outcome._repr_html_()
 
@@ -96,7 +87,7 @@ def test_an_outcome_is_drawn_calmly_and_in_words() -> None:
 
 
 def test_other_end_passes() -> None:
-    outcome = lesson.other_end.check(_solved(lesson.other_end)["other_end"])
+    outcome = lesson.other_end.check(solved(lesson.other_end)["other_end"])
     assert outcome, outcome
     assert "each client found its own" in outcome.reason
 
@@ -138,7 +129,7 @@ def _misspelt(client: Any, sockets: list[sl.Connection]) -> object:
     ],
 )
 def test_other_end_names_the_mistake(answer: object, reason: str) -> None:
-    _wrong(lesson.other_end.check(answer), reason)
+    wrong(lesson.other_end.check(answer), reason)
 
 
 # ── third_client ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +138,7 @@ def test_other_end_names_the_mistake(answer: object, reason: str) -> None:
 @pytest.fixture
 def ends(listener: sl.Listener) -> Iterator[tuple[sl.Connection, sl.Connection]]:
     """A client of the listener, and what the listener accepted."""
-    names = _solved(lesson.third_client, listener=listener)
+    names = solved(lesson.third_client, listener=listener)
     with names["d"], names["a_for_d"]:
         yield names["d"], names["a_for_d"]
 
@@ -174,27 +165,27 @@ def test_third_client_names_the_mistake(listener: sl.Listener, ends: tuple[sl.Co
     check = lesson.third_client.check
     assert check(listener, ..., ...).status is Status.NOT_ATTEMPTED
     assert check(listener, d, ...).status is Status.NOT_ATTEMPTED
-    _wrong(check(d, a_for_d), "third_client.check(listener, d, a_for_d)")
-    _wrong(check(d, d, a_for_d), "The first answer has to be the listener; it is a Connection")
-    _wrong(check(listener, d, listener), "`a_for_d` is the listener")
-    _wrong(check(listener, listener, a_for_d), "`d` is a listener")
-    _wrong(check(listener, "d", a_for_d), "`d` is a str, not a connection")
-    _wrong(check(listener, d, d), "the same socket")
-    _wrong(check(listener, a_for_d, d), "swapped")
+    wrong(check(d, a_for_d), "third_client.check(listener, d, a_for_d)")
+    wrong(check(d, d, a_for_d), "The first answer has to be the listener; it is a Connection")
+    wrong(check(listener, d, listener), "`a_for_d` is the listener")
+    wrong(check(listener, listener, a_for_d), "`d` is a listener")
+    wrong(check(listener, "d", a_for_d), "`d` is a str, not a connection")
+    wrong(check(listener, d, d), "the same socket")
+    wrong(check(listener, a_for_d, d), "swapped")
     with sl.listen() as elsewhere, sl.connect(elsewhere.local_addr) as stray, elsewhere.accept(timeout=5) as end:
-        _wrong(check(listener, stray, end), f"A listens on `{listener.local_addr}`")
-        _wrong(check(listener, d, end), "ends of two different connections", "accept once more")
+        wrong(check(listener, stray, end), f"A listens on `{listener.local_addr}`")
+        wrong(check(listener, d, end), "ends of two different connections", "accept once more")
     d.shutdown("send")
-    _wrong(check(listener, d, a_for_d), "No bytes pass from `d` to `a_for_d`")
+    wrong(check(listener, d, a_for_d), "No bytes pass from `d` to `a_for_d`")
     a_for_d.close()
-    _wrong(check(listener, d, a_for_d), "`a_for_d` is closed already")
+    wrong(check(listener, d, a_for_d), "`a_for_d` is closed already")
 
 
 def test_the_lectures_clients_are_not_new_ones(
     listener: sl.Listener, ends: tuple[sl.Connection, sl.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lesson, "B", ends[0].local_addr)
-    _wrong(lesson.third_client.check(listener, *ends), "one of the lecture's clients")
+    wrong(lesson.third_client.check(listener, *ends), "one of the lecture's clients")
 
 
 # ── ask ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,7 +201,7 @@ def _byte_by_byte(conn: sl.Connection, question: bytes) -> bytes:
     return b"".join(iter(lambda: conn.recv_exactly(1), b"\n")) + b"\n"
 
 
-@pytest.mark.parametrize("answer", [_solved(lesson.ask)["ask"], _by_recv_line, _byte_by_byte])
+@pytest.mark.parametrize("answer", [solved(lesson.ask)["ask"], _by_recv_line, _byte_by_byte])
 def test_ask_passes(answer: Callable[..., object]) -> None:
     for _ in range(3):
         outcome = lesson.ask.check(answer)
@@ -315,7 +306,7 @@ def _exits(conn: sl.Connection, question: bytes) -> bytes:
 def test_ask_names_the_mistake(answer: object, reasons: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lesson, "SECONDS", 1.5)
     begun = time.monotonic()
-    _wrong(lesson.ask.check(answer), *reasons)
+    wrong(lesson.ask.check(answer), *reasons)
     assert time.monotonic() - begun < 2 * lesson.SECONDS
 
 
@@ -332,7 +323,7 @@ def test_a_function_that_never_returns_is_left_behind_in_time(monkeypatch: pytes
     try:
         for exercise in (lesson.other_end, lesson.ask):
             begun = time.monotonic()
-            _wrong(exercise.check(hangs), "had not returned after 0.2 seconds, at `over.wait()`")
+            wrong(exercise.check(hangs), "had not returned after 0.2 seconds, at `over.wait()`")
             assert time.monotonic() - begun < 5
     finally:
         over.set()

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import socklens as sl
 
 from .bounded import run, value_of, waiting_place
 from .exercise import Exercise, Wrong
+from .judging import callable_, kind
 from .stage import B, C, cast, left_behind, somebody_waits, usable
 
 __all__ = ["ask", "cast", "left_behind", "other_end", "somebody_waits", "third_client", "usable"]
@@ -24,7 +24,7 @@ SECONDS = 3.0  # the longest that one call of a student's function may take
 
 
 def _judge_other_end(function: object) -> str:
-    called = _callable(function)
+    called = callable_(function)
     with ExitStack() as stack:
         clients, accepted = _crowd(stack)
         # The client that shares its endpoint comes last: who compares hosts only, or always takes the first, hears that first.
@@ -49,7 +49,7 @@ def _compare_end(answer: object, client: sl.Connection, right: sl.Connection, ac
         raise Wrong("Your function returned the client itself. The other end is one of the sockets in the list.")
     chosen = next((end for end in accepted if end is answer), None)
     if chosen is None:
-        raise Wrong(f"Your function returned {_kind(answer)}, which is none of the sockets in the list.")
+        raise Wrong(f"Your function returned {kind(answer)}, which is none of the sockets in the list.")
     if chosen.peer_addr == client.local_addr:
         raise Wrong(
             f"Two sockets in the list have the peer `{client.local_addr}`: that client is connected to two listeners. Yours "
@@ -115,7 +115,7 @@ _TOKEN = b"socklens?"
 
 def _judge_third_client(listener: object, d: object, a_for_d: object) -> str:
     if not isinstance(listener, sl.Listener):
-        raise Wrong(f"The first answer has to be the listener; it is {_kind(listener)}.")
+        raise Wrong(f"The first answer has to be the listener; it is {kind(listener)}.")
     if isinstance(a_for_d, sl.Listener):
         raise Wrong(
             "`a_for_d` is the listener. A listener carries no data: `listener.accept()` returns the socket that does."
@@ -133,7 +133,7 @@ def _judge_third_client(listener: object, d: object, a_for_d: object) -> str:
 
 def _open_connection(name: str, end: object) -> sl.Connection:
     if not isinstance(end, sl.Connection):
-        raise Wrong(f"`{name}` is {_kind(end)}, not a connection.")
+        raise Wrong(f"`{name}` is {kind(end)}, not a connection.")
     if end.closed:
         raise Wrong(f"`{name}` is closed already. Leave both ends open, so that bytes can pass.")
     return end
@@ -266,7 +266,7 @@ class _Peer:
 
 
 def _judge_ask(function: object) -> str:
-    called = _callable(function)
+    called = callable_(function)
     client, server = sl.pair()
     with client, server:
         peer = _Peer(server, client)
@@ -306,7 +306,7 @@ def _compare_answer(answer: object, pieces: tuple[bytes, ...]) -> None:
     if answer is None:
         raise Wrong("Your function returned None. Return the line that you received.")
     if not isinstance(answer, bytes | bytearray):
-        raise Wrong(f"Your function returned {_kind(answer)}, not bytes.")
+        raise Wrong(f"Your function returned {kind(answer)}, not bytes.")
     if answer == line:
         return
     if answer == line.rstrip(b"\n"):
@@ -342,17 +342,3 @@ def ask(conn, question):
 """,
     judge=_judge_ask,
 )
-
-
-# ── shared by the judges ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _callable(answer: object) -> Callable[..., object]:
-    if not callable(answer):
-        raise Wrong(f"Give the function itself, without calling it; this is {_kind(answer)}.")
-    return answer
-
-
-def _kind(value: object) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"

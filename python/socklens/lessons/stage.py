@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import select
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import socklens as sl
 A = sl.Address("127.0.0.101", 6666)
 B = sl.Address("127.0.0.110", 50320)
 C = sl.Address("127.0.0.115", 40520)
+ROOM = sl.Address("127.0.0.1", 6666)
 
 _LOOPBACK = "127.0.0.1"
 _PROC_NET_TCP = Path("/proc/net/tcp")
@@ -54,6 +56,25 @@ def cast() -> Cast:
     print(f"B connects from  {b}")
     print(f"C connects from  {c}")
     return Cast(a, b, c)
+
+
+def room(endpoint: sl.Address = ROOM) -> sl.Address:
+    """Where a server of the lesson listens: ``endpoint``, or a free port if somebody else holds it; says which.
+
+    A server that the caller's cells have started there is not in the way: its own cell replaces it.
+    """
+    names = sys._getframe(1).f_globals
+    own = [value for value in names.values() if isinstance(value, sl.Server) and value.running]
+    if not any(server.local_addr == endpoint for server in own):
+        endpoint = _free_for_listening(endpoint, "The server")
+    print(f"The server listens on {endpoint}")
+    return endpoint
+
+
+def terminal_command(endpoint: sl.Address) -> None:
+    """Print what joins the server from a terminal; where the shell may not find ``socklens``, by this kernel's Python."""
+    program = "socklens" if shutil.which("socklens") else f"{sys.executable} -m socklens"
+    print(f"{program} connect {endpoint}")
 
 
 def usable(source: sl.Address) -> sl.Address:
@@ -103,12 +124,12 @@ def _is_local(host: str) -> bool:
     return True
 
 
-def _free_for_listening(endpoint: sl.Address) -> sl.Address:
+def _free_for_listening(endpoint: sl.Address, who: str = "A") -> sl.Address:
     """``endpoint`` if it can be listened on, else its host with a free port."""
     try:
         sl.listen(*endpoint).close()
     except OSError as error:
-        print(f"A cannot listen on {endpoint}, so it takes a free port. {error}")
+        print(f"{who} cannot listen on {endpoint}, so it takes a free port. {error}")
         with sl.listen(endpoint.host) as free:
             return free.local_addr
     return endpoint
