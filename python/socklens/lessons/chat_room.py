@@ -81,9 +81,10 @@ def _judge_join(function: object) -> str:
                 raise Wrong(
                     f"Your function had not returned after {SECONDS:g} seconds{waiting_place(result)}. {why[0]}"
                 )
-            conn = _a_guest(value_of(result), server, name)
-            stack.enter_context(conn)
-            _hears_next(conn, witness, name)
+            answer = value_of(result)
+            if isinstance(answer, sl.Connection):
+                stack.enter_context(answer)
+            _hears_next(_a_guest(answer, server, name), witness, name)
     return "Two guests are in the room under their names, and what each hears next is what somebody says."
 
 
