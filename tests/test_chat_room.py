@@ -29,7 +29,7 @@ def _step_by_step(address: sl.Address, name: str, *steps: str, end: bytes = b"\n
         conn = stack.enter_context(sl.connect(address))
         for step in steps:
             if step == "read":
-                conn.recv_line()
+                assert conn.recv_line()
             else:
                 conn.sendall(name.encode() + end)
         stack.pop_all()
