@@ -16,6 +16,7 @@ class Glyphs:
     horizontal: str
     vertical: str
     full: str
+    half: str
     trace: str
     """Drawn for a fill too small for one whole cell: something is there, and it is little."""
     empty: str
@@ -36,6 +37,7 @@ UNICODE = Glyphs(
     horizontal="─",
     vertical="│",
     full="█",
+    half="▒",
     trace="▏",
     empty="░",
     waiting="●",
@@ -55,6 +57,7 @@ ASCII = Glyphs(
     horizontal="-",
     vertical="|",
     full="#",
+    half="=",
     trace=":",
     empty=".",
     waiting="o",
