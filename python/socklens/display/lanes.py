@@ -186,7 +186,7 @@ def lanes_svg(view: LanesView) -> str:
     parts = [_defs(mark), f'<text class="socklens-title" x="0" y="14">{html.escape(escape(view.title))}</text>']
     for tick in _ticks(view.until, 8):
         x = f"{left + tick * scale:.1f}"
-        parts.append(f'<line x1="{x}" y1="{_TOP - 6}" x2="{x}" y2="{bottom}"/>')
+        parts.append(f'<line class="socklens-moment" x1="{x}" y1="{_TOP - 6}" x2="{x}" y2="{bottom}"/>')
         parts.append(
             f'<text class="socklens-tick" x="{x}" y="{_TOP - 11}" text-anchor="middle">{f"{tick:g}" if tick else "0 s"}</text>'
         )
