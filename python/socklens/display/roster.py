@@ -175,7 +175,7 @@ def server_html(view: ServerView) -> str:
 def _table(view: RosterView) -> str:
     if not view.total:
         return "<p>no clients</p>"
-    head = "".join(f"<th>{word}</th>" for word in _HEAD)
+    head = "".join(_cell(word, i, "th") for i, word in enumerate(_HEAD))
     rows = "".join(
         f"<tr>{''.join(_cell(text, i) for i, text in enumerate(_row(client)))}</tr>" for client in view.first
     )
@@ -183,9 +183,9 @@ def _table(view: RosterView) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
 
 
-def _cell(text: str, column: int) -> str:
+def _cell(text: str, column: int, tag: str = "td") -> str:
     kind = ' class="socklens-number"' if column in _NUMBERS else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+    return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
 
 
 def _html(body: str) -> str:

@@ -20,31 +20,52 @@ __all__ = ["chat", "guest", "hear", "join", "room", "settle", "slowest", "termin
 
 SECONDS = 2.0  # the longest that one call of a student's function may take
 _NEWLINE = repr(b"\n")
-_QUIET = 0.1  # seconds without a byte after which what was on its way has come
+_QUIET = 0.2  # seconds without a byte after which what was on its way has come
 
 
 def hear(**clients: sl.Connection) -> None:
     """Take what has come for each client, after waiting a moment for the last of it, and print it line by line."""
+    heard = {name: _Ear(conn) for name, conn in clients.items()}
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < _QUIET:
+        if sum(ear.takes() for ear in heard.values()):  # not any(): every one of them takes
+            quiet_since = time.monotonic()
+        time.sleep(0.005)
     width = max(map(len, clients), default=0)
-    for name, conn in clients.items():
-        lines = _heard(conn) or ["(nothing)"]
+    for name, ear in heard.items():
+        lines = ear.lines()
         for start, line in zip([name, *[""] * len(lines)], lines, strict=False):
             print(f"{start:>{width}} {'hears' if start else '     '}  {line}")
 
 
-def _heard(conn: sl.Connection) -> list[str]:
-    if conn.closed:
-        return ["(closed)"]
-    came, end = b"", []
-    try:
-        while piece := conn.recv(65536, timeout=_QUIET):
-            came += piece
-        end = ["(the end of the stream)"]
-    except TimeoutError:
-        pass
-    except OSError as error:
-        end = [f"({type(error).__name__})"]
-    return [escape(line) for line in came.split(b"\n") if line] + end
+class _Ear:
+    """What has come for one client, and how its stream ended if it did."""
+
+    def __init__(self, conn: sl.Connection) -> None:
+        self._conn = conn
+        self._came = b""
+        self._end = "(closed)" if conn.closed else ""
+
+    def takes(self) -> bool:
+        """Whether something was there to be taken."""
+        if self._end:
+            return False
+        try:
+            piece = self._conn.recv(65536, timeout=0)
+        except (BlockingIOError, TimeoutError):
+            return False
+        except OSError as error:
+            self._end = f"({type(error).__name__})"
+            return True
+        self._came += piece
+        if not piece:
+            self._end = "(the end of the stream)"
+        return True
+
+    def lines(self) -> list[str]:
+        """All of it, safe to print."""
+        lines = [escape(line) for line in self._came.split(b"\n") if line]
+        return [*lines, *filter(None, [self._end])] or ["(nothing)"]
 
 
 def guest(server: sl.Server, name: str) -> sl.Connection:
