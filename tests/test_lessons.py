@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import socklens as sl
 from judged import solved, wrong
-from socklens.lessons import Exercise, Outcome, Status, bounded, chat_room
+from socklens.lessons import Exercise, Outcome, Status, bounded, chat_room, three_servers
 from socklens.lessons import first_session as lesson
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 EXERCISES = [
     *(lesson.other_end, lesson.third_client, lesson.ask),
     *(chat_room.join, chat_room.chat, chat_room.slowest),
+    *(three_servers.last_wait, three_servers.held_up_by, three_servers.patient, three_servers.brew),
 ]
 
 
