@@ -29,7 +29,9 @@ SCRIPT = """
             await conn.aio.sendall(line)
 
     mode = {mode!r}
-    server = sl.Server(async_echo if mode == "async" else echo_lines, mode=mode).start()
+    handlers = {{"async": async_echo, "rust": sl.LineEcho(), "on message": sl.OnMessage(lambda conn, line: line)}}
+    in_rust = mode in ("rust", "on message")
+    server = sl.Server(handlers.get(mode, echo_lines), mode=None if in_rust else mode).start()
     with client_of(server) as first:
         ask(first)
         if server.mode == "one":
@@ -62,7 +64,7 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("mode", ["threads", "one", pytest.param("async", marks=NO_AIO)])
+@pytest.mark.parametrize("mode", ["threads", "one", pytest.param("async", marks=NO_AIO), "rust", "on message"])
 def test_descriptors_are_exhausted_and_given_back(mode: str) -> None:
     code = textwrap.dedent(SCRIPT).format(tests=str(Path(__file__).parent), mode=mode)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
