@@ -80,6 +80,16 @@ impl Connection {
         key.map_err(plainly(py))
     }
 
+    /// Whether a reply so often comes within microseconds that it is worth trying again a few times before a wait.
+    fn _spins(&self) -> bool {
+        self.core.spins()
+    }
+
+    /// Whether it was.
+    fn _spun(&self, hit: bool) {
+        self.core.spun(hit);
+    }
+
     /// A step of `sendall`. BlockingIOError: it was not the last.
     fn _sendall_on(&self, py: Python<'_>, way: &OnItsWay, data: &Bound<'_, PyAny>, timeout: TimeoutArg) -> PyResult<()> {
         let deadline = timeout.or(|| self.core.timeout());

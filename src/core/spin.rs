@@ -39,9 +39,7 @@ impl Default for Spin {
 impl Spin {
     /// Tries again and again for a short while, giving way to other threads between; true once `done` is.
     pub(crate) fn run(&self, done: &mut dyn FnMut() -> bool) -> bool {
-        let skip = self.skip.load(Relaxed);
-        if skip > 0 {
-            self.skip.store(skip - 1, Relaxed);
+        if !self.pays() {
             return false;
         }
         // On one core the first try after giving way is the one that counts; the clock is asked only if it comes to nothing.
@@ -59,13 +57,24 @@ impl Spin {
         }
     }
 
-    fn hit(&self) {
+    /// Whether this wait is to begin with a spin; who is told so tells how it went.
+    pub(crate) fn pays(&self) -> bool {
+        let skip = self.skip.load(Relaxed);
+        if skip > 0 {
+            self.skip.store(skip - 1, Relaxed);
+        }
+        skip == 0
+    }
+
+    /// It ended with a reply.
+    pub(crate) fn hit(&self) {
         let score = self.score.load(Relaxed);
         self.score.store((score + 1).clamp(1, BEST), Relaxed);
         self.pause.store(SOONEST / 2, Relaxed);
     }
 
-    fn missed(&self) {
+    /// It ended without.
+    pub(crate) fn missed(&self) {
         let score = (self.score.load(Relaxed) - MISS).max(0);
         self.score.store(score, Relaxed);
         if score == 0 {

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import weakref
+from collections.abc import Callable
 from types import EllipsisType
 from typing import Protocol, TypeAlias, TypeVar
 
-from .._socklens import _OnItsWay, _Readiness, _seconds, _Try
+from .._socklens import Connection, _OnItsWay, _Readiness, _seconds, _Try
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -21,6 +23,12 @@ TRY = _Try()
 # A call that succeeds at once does not let other tasks run. So that a fast peer cannot keep the loop for itself, each 64th call does,
 # before it takes anything.
 turns = itertools.cycle(range(64))
+
+
+# Seconds; as in src/core/spin.rs, where the reason is.
+_SPIN = 80e-6
+# On one core the peer can only answer when this thread lets it.
+_yield_the_core: Callable[[], None] = getattr(os, "sched_yield", lambda: None)
 
 
 class Attempt(Protocol[T_co]):
@@ -74,6 +82,25 @@ async def later(
         return attempt(timeout=0)
     limit = None if seconds is None else loop.time() + seconds
     hub = _Hub.of(loop)
+    if not write and isinstance(target, Connection) and hub.nobody_waits and target._spins():
+        # To sleep and be woken on another core takes longer than a reply on loopback does.
+        end = loop.time() + _SPIN
+        hub.spins = True
+        try:
+            while True:
+                await asyncio.sleep(0)
+                _yield_the_core()
+                try:
+                    answer = attempt(timeout=TRY)
+                except BlockingIOError:
+                    if loop.time() >= end:
+                        target._spun(False)
+                        break
+                else:
+                    target._spun(True)
+                    return answer
+        finally:
+            hub.spins = False
     while await hub.event(target, write, way, limit):
         try:
             return attempt(timeout=TRY)
@@ -104,7 +131,7 @@ _hubs: weakref.WeakValueDictionary[int, _Hub] = weakref.WeakValueDictionary()
 class _Hub:
     """Those who wait in one event loop. It lives as long as the loop watches its descriptor: until the loop is closed."""
 
-    __slots__ = ("__weakref__", "_loop", "_readiness", "_waiting")
+    __slots__ = ("__weakref__", "_loop", "_readiness", "_waiting", "spins")
 
     @staticmethod
     def of(loop: asyncio.AbstractEventLoop) -> _Hub:
@@ -115,6 +142,7 @@ class _Hub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._readiness = _Readiness()
+        self.spins = False
         # By key and direction.
         self._waiting: dict[tuple[int, bool], tuple[Target, list[asyncio.Future[bool]]]] = {}
         try:
@@ -125,6 +153,11 @@ class _Hub:
                 "await asyncio.to_thread(conn.recv); conn.close() ends it"
             ) from None
         _hubs[id(loop)] = self
+
+    @property
+    def nobody_waits(self) -> bool:
+        """Whether the loop has none of these calls to take care of."""
+        return not (self.spins or self._waiting)
 
     async def event(self, target: Target, write: bool, way: _OnItsWay | None, limit: float | None) -> bool:
         """Waits until another try is worth it; False: the time was over before."""

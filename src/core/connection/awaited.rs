@@ -97,6 +97,16 @@ impl Connection {
         }
     }
 
+    /// Whether a wait for bytes is to begin with tries in quick succession; [`spun`](Self::spun) tells how that went.
+    pub fn spins(&self) -> bool {
+        self.spin.pays()
+    }
+
+    /// Whether the tries came to something.
+    pub fn spun(&self, hit: bool) {
+        if hit { self.spin.hit() } else { self.spin.missed() }
+    }
+
     /// A read is over. If it had to give up at once, nothing is left behind for others; but it may have had the turn, for a moment.
     pub(super) fn stir_readers<T>(&self, result: &std::result::Result<T, Halt>) {
         self.gate.stir(Interest::Read, matches!(result, Err(Halt::Stop(Stop::WouldBlock))));
