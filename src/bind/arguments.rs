@@ -11,46 +11,36 @@ use pyo3::types::{PyBool, PyEllipsis, PyInt, PyString, PyTuple};
 
 use super::errors::plainly;
 use crate::core::framing::ByteOrder;
-use crate::core::{Deadline, Timeout, address};
+use crate::core::{Timeout, address};
 
 /// A `timeout=` argument; left out, the object's own timeout holds.
 #[derive(Clone, Copy)]
-pub(super) enum TimeoutArg {
-    Own,
-    Given(Timeout),
-    /// From an awaitable twin, in place of a number.
-    Try(Try),
-}
+pub(super) struct TimeoutArg(Option<Timeout>);
 
 impl TimeoutArg {
-    pub(super) const OWN: Self = Self::Own;
+    pub(super) const OWN: Self = Self(None);
 
-    pub(super) fn or(self, own: impl FnOnce() -> Timeout) -> Deadline {
-        match self {
-            Self::Own => own().into(),
-            Self::Given(timeout) => timeout.into(),
-            Self::Try(Try(None)) => Deadline::attempt(),
-            Self::Try(Try(Some(waited))) => Deadline::over(waited),
-        }
+    pub(super) fn or(self, own: impl FnOnce() -> Timeout) -> Timeout {
+        self.0.unwrap_or_else(own)
     }
 
     /// Whether the caller waits elsewhere, and may come again.
     pub(super) fn is_try(self) -> bool {
-        matches!(self, Self::Try(_))
+        self.0.is_some_and(Timeout::is_elsewhere)
     }
 }
 
 /// What the awaitable twins give as `timeout=`: one attempt, whose BlockingIOError says nothing; or, after so many seconds of waiting, the last.
 #[pyclass(frozen, module = "socklens._socklens", name = "_Try")]
 #[derive(Clone, Copy)]
-pub(super) struct Try(Option<Timeout>);
+pub(super) struct Try(Timeout);
 
 #[pymethods]
 impl Try {
     #[new]
     #[pyo3(signature = (waited=None))]
     fn new(waited: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        waited.map(timeout).transpose().map(Self)
+        Ok(Self(waited.map(timeout).transpose()?.map_or(Timeout::Attempt, Timeout::over)))
     }
 }
 
@@ -66,11 +56,11 @@ impl<'py> FromPyObject<'_, 'py> for TimeoutArg {
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyEllipsis>() {
-            return Ok(Self::Own);
+            return Ok(Self::OWN);
         }
         match value.cast_exact::<Try>() {
-            Ok(attempt) => Ok(Self::Try(*attempt.get())),
-            Err(_) => timeout(&value).map(Self::Given),
+            Ok(attempt) => Ok(Self(Some(attempt.get().0))),
+            Err(_) => timeout(&value).map(|time| Self(Some(time))),
         }
     }
 }

@@ -92,8 +92,8 @@ impl Connection {
 
     /// A step of `sendall`. BlockingIOError: it was not the last.
     fn _sendall_on(&self, py: Python<'_>, way: &OnItsWay, data: &Bound<'_, PyAny>, timeout: TimeoutArg) -> PyResult<()> {
-        let deadline = timeout.or(|| self.core.timeout());
-        way.step(|way| reading("sendall", data, |bytes| waiting(py, deadline, |wait| self.core.sendall_on(bytes, way, wait))))
+        let timeout = timeout.or(|| self.core.timeout());
+        way.step(|way| reading("sendall", data, |bytes| waiting(py, timeout, |wait| self.core.sendall_on(bytes, way, wait))))
     }
 
     /// A step of `send_frame`, as `_sendall_on`.
@@ -107,9 +107,9 @@ impl Connection {
         timeout: TimeoutArg,
     ) -> PyResult<()> {
         let framing = prefixed("send_frame", prefix, byteorder, usize::MAX)?;
-        let deadline = timeout.or(|| self.core.timeout());
+        let timeout = timeout.or(|| self.core.timeout());
         way.step(|way| {
-            reading("send_frame", data, |bytes| waiting(py, deadline, |wait| self.core.send_frame_on(bytes, &framing, way, wait)))
+            reading("send_frame", data, |bytes| waiting(py, timeout, |wait| self.core.send_frame_on(bytes, &framing, way, wait)))
         })
     }
 

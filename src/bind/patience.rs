@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use super::errors::raise;
 use crate::core::wait::Interrupted;
-use crate::core::{Deadline, Patience, Result, Wait};
+use crate::core::{Patience, Result, Timeout, Wait};
 
 /// A Ctrl-C ends a wait after this long at the most (measured in Jupyter: 10 ms in the middle, 107 ms at the most).
 const SLICE: Duration = Duration::from_millis(50);
@@ -37,9 +37,9 @@ impl Patience for Releasing<'_> {
 }
 
 /// Calls the core with leave to wait, and raises what went wrong.
-pub(super) fn waiting<T>(py: Python<'_>, deadline: impl Into<Deadline>, call: impl FnOnce(&mut Wait<'_>) -> Result<T>) -> PyResult<T> {
+pub(super) fn waiting<T>(py: Python<'_>, timeout: Timeout, call: impl FnOnce(&mut Wait<'_>) -> Result<T>) -> PyResult<T> {
     let mut patience = Releasing { py, raised: None };
-    let result = call(&mut Wait::new(deadline, &mut patience));
+    let result = call(&mut Wait::new(timeout, &mut patience));
     result.map_err(|error| raise(py, error, patience.raised))
 }
 

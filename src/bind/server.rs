@@ -133,7 +133,7 @@ impl Reactor {
         let clients = max_clients.map(|most| most.at_least(1, "Server", "max_clients")).transpose()?;
         let idle = match idle_timeout.map(timeout).transpose()? {
             Some(Timeout::After(time)) => Some(time),
-            Some(Timeout::Forever) | None => None,
+            _ => None,
         };
         let (desk, reactor) = server::open(Arc::clone(&listener.core), handler, Limits { clients, idle }).map_err(plainly(py))?;
         Ok(Self { desk, reactor: Mutex::new(Some(reactor)), raised })

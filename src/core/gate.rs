@@ -270,11 +270,15 @@ impl Gate {
 
     /// Tells those who wait in event loops that this direction is worth another try: bytes were left in memory, or a turn is over. With `turn`
     /// only those who wait for a turn.
-    #[inline]
+    #[cold]
     pub(crate) fn stir(&self, interest: Interest, turn: bool) {
-        if self.awaited.load(Relaxed) {
-            self.inner.lock().waiting.iter().for_each(|waiting| waiting.stir(interest, turn));
-        }
+        self.inner.lock().waiting.iter().for_each(|waiting| waiting.stir(interest, turn));
+    }
+
+    /// Whether an event loop has ever waited here, and may have to be [stirred](Self::stir).
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited.load(Relaxed)
     }
 
     fn register(&self, waker: Option<&Arc<Waker>>) -> Result<(), Stop> {

@@ -12,6 +12,11 @@ pub enum Timeout {
     Forever,
     /// So long; zero never waits.
     After(Duration),
+    /// Not at all, for a caller that knows another way to wait: it does not read the message of [`Error::WouldBlock`].
+    Attempt,
+    /// Not at all, for the last attempt of a caller that has waited for so long already, in nanoseconds. (As a Duration it would make every timeout
+    /// larger by half.)
+    Over(u64),
 }
 
 impl Timeout {
@@ -35,7 +40,22 @@ impl Timeout {
         match self {
             Self::Forever => None,
             Self::After(time) => Some(time.as_secs_f64()),
+            Self::Attempt => Some(0.0),
+            Self::Over(nanoseconds) => Some(Duration::from_nanos(nanoseconds).as_secs_f64()),
         }
+    }
+
+    /// The last attempt after such a wait.
+    pub fn over(self) -> Self {
+        match self {
+            Self::After(time) => Self::Over(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            other => other,
+        }
+    }
+
+    /// Whether the caller waits elsewhere.
+    pub fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Attempt | Self::Over(_))
     }
 }
 
@@ -63,7 +83,7 @@ impl SharedTimeout {
     /// All ones for ever, which is also where 584 years end.
     fn nanoseconds(timeout: Timeout) -> u64 {
         match timeout {
-            Timeout::Forever => u64::MAX,
+            Timeout::Forever | Timeout::Attempt | Timeout::Over(_) => u64::MAX,
             Timeout::After(time) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
         }
     }
@@ -74,44 +94,28 @@ impl SharedTimeout {
 pub struct Deadline {
     timeout: Timeout,
     at: Option<Instant>,
-    is_attempt: bool,
-}
-
-impl From<Timeout> for Deadline {
-    fn from(timeout: Timeout) -> Self {
-        Self::starting_now(timeout)
-    }
 }
 
 impl Deadline {
     /// A timeout that starts to run now.
     pub fn starting_now(timeout: Timeout) -> Self {
         let at = match timeout {
-            Timeout::Forever => None,
+            Timeout::Forever | Timeout::Attempt => None,
             Timeout::After(Duration::ZERO) => None,
             Timeout::After(time) => Instant::now().checked_add(time),
+            Timeout::Over(_) => Some(Instant::now()),
         };
-        Self { timeout, at, is_attempt: false }
+        Self { timeout, at }
     }
 
-    /// One attempt of a caller that knows another way to wait: a timeout of zero, and it does not read the message.
-    pub fn attempt() -> Self {
-        Self { timeout: Timeout::After(Duration::ZERO), at: None, is_attempt: true }
-    }
-
-    /// The last attempt of a caller that has waited for so long already.
-    pub fn over(timeout: Timeout) -> Self {
-        Self { timeout, at: Some(Instant::now()), is_attempt: false }
-    }
-
-    /// Whether it is an [`attempt`](Self::attempt).
+    /// Whether the caller wants one attempt, and no words.
     pub fn is_attempt(&self) -> bool {
-        self.is_attempt
+        self.timeout == Timeout::Attempt
     }
 
     /// Whether the caller does not want to wait at all.
     pub fn is_immediate(&self) -> bool {
-        self.timeout == Timeout::After(Duration::ZERO)
+        matches!(self.timeout, Timeout::After(Duration::ZERO) | Timeout::Attempt)
     }
 
     /// What is left; `None` is for ever.
@@ -174,9 +178,9 @@ pub struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    /// A wait until a deadline, or one whose timeout starts to run now.
-    pub fn new(deadline: impl Into<Deadline>, patience: &'a mut dyn Patience) -> Self {
-        Self { deadline: deadline.into(), patience }
+    /// A wait whose timeout starts to run now.
+    pub fn new(timeout: Timeout, patience: &'a mut dyn Patience) -> Self {
+        Self { deadline: Deadline::starting_now(timeout), patience }
     }
 
     /// The length of the next sleep: one slice of patience, or what is left until the deadline.
@@ -223,6 +227,12 @@ mod tests {
         for bad in [-1.0, f64::NAN, f64::NEG_INFINITY] {
             assert!(Timeout::from_secs(bad).unwrap_err().to_string().contains("None to wait for ever"));
         }
+    }
+
+    #[test]
+    fn no_kind_of_timeout_is_larger_than_the_common_one() {
+        assert_eq!(size_of::<Timeout>(), size_of::<Duration>());
+        assert_eq!(size_of::<Option<Timeout>>(), size_of::<Duration>());
     }
 
     #[test]

@@ -108,7 +108,10 @@ impl Connection {
     }
 
     /// A read is over. If it had to give up at once, nothing is left behind for others; but it may have had the turn, for a moment.
+    #[inline]
     pub(super) fn stir_readers<T>(&self, result: &std::result::Result<T, Halt>) {
-        self.gate.stir(Interest::Read, matches!(result, Err(Halt::Stop(Stop::WouldBlock))));
+        if self.gate.is_awaited() {
+            self.gate.stir(Interest::Read, matches!(result, Err(Halt::Stop(Stop::WouldBlock))));
+        }
     }
 }

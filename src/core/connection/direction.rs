@@ -171,9 +171,15 @@ impl<S: Default + Salvage + Send> Direction<S> {
     }
 
     /// The state, once nobody waits in this direction.
+    #[inline]
     pub(super) fn lock_in_turn(&self, gate: &Gate, wait: &mut Wait<'_>) -> Result<Guard<'_, S>, Stop> {
+        let state = self.lock();
+        if state.is_taken() { self.lock_after(state, gate, wait) } else { Ok(state) }
+    }
+
+    #[cold]
+    fn lock_after<'a>(&'a self, mut state: Guard<'a, S>, gate: &Gate, wait: &mut Wait<'_>) -> Result<Guard<'a, S>, Stop> {
         loop {
-            let state = self.lock();
             match state.turn {
                 None => return Ok(state),
                 Some(holder) if holder == std::thread::current().id() => match state.task {
@@ -190,6 +196,7 @@ impl<S: Default + Salvage + Send> Direction<S> {
                 self.0.slot().changed.notify_one();
                 return Err(stop);
             }
+            state = self.lock();
         }
     }
 

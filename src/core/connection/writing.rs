@@ -55,7 +55,9 @@ impl Connection {
             }
             Err(stop) => Err(self.stopped(doing, stop, wait)),
         };
-        self.gate.stir(Interest::Write, true);
+        if self.gate.is_awaited() {
+            self.gate.stir(Interest::Write, true);
+        }
         match result {
             Ok(()) => Ok(sent),
             Err(cause) if all => Err(partly(sent, total, cause)),
