@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 import socklens as sl
 from helpers import descriptors, eventually
+from socklens.aio._waiting import _hubs
 
 Pair = tuple[sl.Connection, sl.Connection]
 Run = Callable[..., Any]
@@ -28,10 +28,20 @@ Threads = Callable[..., Future[Any]]
 
 
 async def asleep(*tasks: asyncio.Task[Any]) -> None:
-    """Returns when each task has tried and waits."""
-    for _ in range(5):
+    """Returns when so many calls have tried and wait for the loop to tell them."""
+
+    def waiting() -> int:
+        return sum(len(futures) for hub in _hubs.values() for _, futures in hub._waiting.values())
+
+    while waiting() < len(tasks):
+        assert not any(task.done() for task in tasks)
         await asyncio.sleep(0)
-    assert not any(task.done() for task in tasks)
+
+
+async def in_memory(conn: sl.Connection, count: int) -> None:
+    """Returns when a call that waits for more has taken so many bytes in."""
+    while conn.input_buffer.rust != count:
+        await asyncio.sleep(0)
 
 
 WAITS: dict[str, Callable[[sl.Connection], Any]] = {
@@ -57,8 +67,7 @@ def test_cancellation_loses_no_byte(pair: Pair, run: Run, name: str) -> None:
         partial = name not in {"recv", "peek"}
         if partial:
             client.send(b"abc")
-            eventually(lambda: len(server.input_buffer) == 3)
-            await asleep()
+            await in_memory(server, 3)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -230,12 +239,11 @@ def test_a_thread_that_waits_leaves_the_rest_to_a_task(pair: Pair, run: Run, in_
             await client.aio.sendall(b"li")
             await asyncio.sleep(0)
             await client.aio.sendall(b"ne\nabc")
-            got = {await rest, await asyncio.wrap_future(line)} if not rest.done() else {rest.result(), line.result(10)}
-            # Who was first is luck; whole frames are not.
-            assert got in ({b"line\n", b"abc"}, {b"lin", b"e\n"}) or len(got) == 2
-            left = len(server.input_buffer)
-            if left:
-                await server.aio.recv_exactly(left)
+            got = await asyncio.gather(rest, asyncio.wrap_future(line))
+            # Who was first is luck; that both get whole frames is not.
+            assert got in ([b"abc", b"line\n"], [b"lin", b"e\n"])
+            if got[0] == b"lin":
+                assert await server.aio.recv_exactly(3) == b"abc"
 
     run(main())
 
@@ -376,9 +384,7 @@ def test_detach_is_refused_and_those_who_wait_go_on(pair: Pair, run: Run, in_thr
         waiting = asyncio.create_task(server.aio.recv_line())
         await asleep(waiting)
         client.send(b"half")
-        eventually(lambda: len(server.input_buffer) == 4)
-        await asleep(waiting)
-        assert server.input_buffer.rust == 4
+        await in_memory(server, 4)
         with pytest.raises(BufferError):
             in_thread(server.detach).result(10)
         client.send(b" and half\n")
@@ -574,4 +580,3 @@ def test_a_forked_childs_copy_does_not_harm_the_parents(pair: Pair) -> None:
         assert await waiting == b"still here"
 
     asyncio.run(asyncio.wait_for(main(), 30))
-    assert threading.active_count() >= 1
