@@ -78,21 +78,36 @@ def _stream_readline(port: int, new_loop: Callable[[], asyncio.AbstractEventLoop
 
 
 @contextmanager
-def _aio_recv_line(port: int) -> Iterator[Round]:
+def _aio_lines(port: int, *, iterate: bool) -> Iterator[Round]:
     with clients.awaitable(port) as (loop, aio):
+        lines = aio.lines()
+
+        async def iterated() -> list[bytes]:
+            got = []
+            async for line in lines:
+                got.append(line)
+                if len(got) == BATCH:
+                    break
+            return got
+
+        async def called() -> list[bytes]:
+            return [await aio.recv_line() for _ in turns()]
+
+        batch = iterated if iterate else called
 
         async def go(blocks: int) -> Spent:
             await aio.sendall(blocks.to_bytes(REQUEST, "big"))
             watch = Stopwatch()
             for _ in range(blocks):
                 for start in range(0, len(LINES), BATCH):
-                    got = [await aio.recv_line() for _ in turns()]
+                    got = await batch()
                     watch.pause()
                     check(got, LINES[start : start + BATCH], "aio")
                     watch.resume()
             return watch.stop()
 
         yield lambda blocks: loop.run_until_complete(go(blocks))
+        loop.run_until_complete(lines.aclose())
 
 
 # --- while another thread computes
@@ -128,7 +143,7 @@ def _while_busy(port: int, start: Open) -> Iterator[Round]:
         yield go
 
 
-AIO = "await aio.recv_line()"
+AIO, AIO_LINES = "await aio.recv_line()", "async for line in aio.lines()"
 READLINE, HAND = "makefile readline()", "hand-written loop"
 
 CASES = [
@@ -149,7 +164,11 @@ CASES = [
             'recv_until(b"\\n")': _lens_recv_until,
             READLINE: _file_readline,
             HAND: _hand_line,
-            **({AIO: _aio_recv_line} if clients.has_aio() else {}),
+            **(
+                {AIO: partial(_aio_lines, iterate=False), AIO_LINES: partial(_aio_lines, iterate=True)}
+                if clients.has_aio()
+                else {}
+            ),
             **{name: partial(_stream_readline, new_loop=new_loop) for name, new_loop in clients.event_loops().items()},
         },
         [
@@ -157,7 +176,11 @@ CASES = [
             for ours in ("recv_line()", 'recv_until(b"\\n")')
             for theirs, target in ((READLINE, 1.2), (HAND, 5.5), ("asyncio streams", 8.0), ("uvloop streams", None))
         ]
-        + [Comparison(AIO, "asyncio streams", faster_by=3.0), Comparison(AIO, "uvloop streams")],
+        + [
+            Comparison(ours, theirs, faster_by=target if theirs == "asyncio streams" else None)
+            for ours, target in ((AIO_LINES, 3.0), (AIO, 1.5))
+            for theirs in ("asyncio streams", "uvloop streams")
+        ],
         operations=len(LINES),
     ),
     Case(
