@@ -52,12 +52,19 @@ pub(super) fn raise(py: Python<'_>, error: Error, raised: Option<PyErr>) -> PyEr
         Error::Memory(text) => PyMemoryError::new_err(text),
         Error::Unsupported(text) => PyNotImplementedError::new_err(text),
         Error::Partly { sent, cause } => {
-            let exception = raise(py, *cause, raised);
+            let exception = made(py, raise(py, *cause, raised));
             // A class that takes no attributes cannot tell how far it came; its message does.
             let _told_by_the_message = exception.value(py).setattr(intern!(py, "sent"), sent);
             exception
         }
     }
+}
+
+/// The same exception as an object. PyO3 makes the object when somebody asks for it, and lets go of the interpreter for that: in a thread that the
+/// interpreter's end finds there, it would panic.
+pub(super) fn made(py: Python<'_>, error: PyErr) -> PyErr {
+    error.restore(py);
+    PyErr::fetch(py)
 }
 
 /// The exception for an error of a call that does not wait.

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType, PyWeakrefMethods, PyWeakrefRe
 
 use super::arguments::{Count, TimeoutArg, named_tuple, python_address, timeout};
 use super::connection::Connection;
-use super::errors::{ClosedError, plainly};
+use super::errors::{ClosedError, made, plainly};
 use super::handover;
 use super::info::TcpState;
 use super::options::{NUMBER, Number, option_size, option_value, switch, with_option};
@@ -179,6 +179,7 @@ impl Listener {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Connection>> {
         self.accept(py, TimeoutArg::OWN).map_err(|error| {
+            let error = made(py, error);
             // Closing the listener is how such a loop ends. What a signal handler raised is another matter.
             if error.is_instance_of::<ClosedError>(py) { PyStopIteration::new_err(()) } else { error }
         })

@@ -9,7 +9,7 @@ use polling::Events;
 
 use super::desk::LISTENER;
 use super::handler::Turn;
-use super::notes::{IDLE, STOPPED};
+use super::notes::{IDLE, STOPPED, TOO_SLOW};
 use super::reactor::Reactor;
 use super::within;
 use crate::core::connection::Connection;
@@ -58,9 +58,14 @@ impl Reactor {
     }
 
     pub(super) fn drop_client(&mut self, key: u32, reason: String, patience: &mut dyn Patience) {
+        let too_slow = reason == TOO_SLOW;
         let seat = self.desk.seats.lock().get(key as usize).filter(|seat| !seat.leaving).map(|seat| (Arc::clone(&seat.conn), seat.number));
         if let Some((conn, number)) = seat {
             self.desk.dropped(key, number, &conn, reason);
+            if too_slow {
+                // The kernel would hold some 4 MB for it, until it reads them after all.
+                let _or_close_does = conn.abort(patience);
+            }
         }
         self.remove(key, patience);
     }
