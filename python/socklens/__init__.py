@@ -42,10 +42,12 @@ from ._socklens import (
 
 # What is imported when it is first used: most programs need none of it, and all would pay for threads and event loops.
 _LATER = dict.fromkeys(("Client", "Dropped", "Roster", "Server", "ServerError"), "server") | {"aio": "aio"}
+_LATER |= dict.fromkeys(("Cause", "Diagnosis", "Fact", "explain", "explain_errors"), "_explain")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aio as aio
+    from ._explain import Cause, Diagnosis, Fact, explain, explain_errors
     from .server import Client, Dropped, Roster, Server, ServerError
 del TYPE_CHECKING
 
@@ -69,21 +71,27 @@ def __dir__() -> list[str]:
 _twins.offer()
 
 if "IPython" in _sys.modules:
+    from . import _notebook
     from ._shift_tab import explain_attributes as _explain_attributes
+
+    _notebook.follow()
 
     _explain_attributes(Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState, Totals)
 
 __all__ = [
     "Address",
     "Backlog",
+    "Cause",
     "Chat",
     "Client",
     "ClosedError",
     "Connection",
     "Daytime",
+    "Diagnosis",
     "Discard",
     "Dropped",
     "Echo",
+    "Fact",
     "FrameTooLongError",
     "IncompleteReadError",
     "InputBuffer",
@@ -100,6 +108,8 @@ __all__ = [
     "Totals",
     "__version__",
     "connect",
+    "explain",
+    "explain_errors",
     "get_default_timeout",
     "listen",
     "pair",

@@ -1,0 +1,203 @@
+"""Whose sockets they are: the variables of this program that hold one, and the programs that have a row of the kernel's table open.
+
+Objects are found by looking into the failing frames, the notebook's variables and plain containers of them; nothing of theirs is called
+but what answers from memory.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .. import Connection, Listener, _cells, _listen
+from ..display.escape import escape
+from . import _scene
+
+if TYPE_CHECKING:
+    from ._budget import Budget
+    from ._diag import Row
+    from ._scene import Ends, Scene
+
+Named = tuple[str, object]
+
+_KINDS = (Connection, Listener, socket.socket)
+_MOST = 20000  # elements of one container
+
+
+def objects(scene: Scene, budget: Budget) -> Iterator[Named]:
+    """Every socket object that this program can name, each once, with its name; ``""`` where only a listener knows it."""
+    seen: set[int] = set()
+    for name, thing in _candidates(scene):
+        if budget.spent("further variables of this program"):
+            return
+        if isinstance(thing, _KINDS) and id(thing) not in seen:
+            seen.add(id(thing))
+            yield name, thing
+
+
+def _candidates(scene: Scene) -> Iterator[Named]:
+    if scene.thing is not None:
+        name = next((name for names in _scopes(scene) for name, other in names if other is scene.thing), "")
+        yield name, scene.thing
+    for names in _scopes(scene):
+        for name, value in names:
+            yield name, value
+            if isinstance(value, (list, tuple, set, frozenset)):
+                for i, part in zip(range(_MOST), list(value), strict=False):
+                    yield f"{name}[{i}]" if isinstance(value, (list, tuple)) else f"one of {name}", part
+            elif isinstance(value, dict):
+                for key, part in list(value.items())[:_MOST]:
+                    yield f"{name}[{_key(key)}]", part
+    for listener in _listen.live():
+        yield "", listener
+        for conn in listener.connections:
+            yield "", conn
+
+
+def _scopes(scene: Scene) -> Iterator[list[Named]]:
+    done: list[object] = []
+    for frame in scene.frames:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("socklens", "IPython", "asyncio", "threading"):
+            continue
+        yield _public(frame.f_locals)
+        if not any(frame.f_globals is other for other in done):
+            done.append(frame.f_globals)
+            yield _public(frame.f_globals)
+    yield _public(_cells.namespace())
+
+
+def _public(names: dict[str, object]) -> list[Named]:
+    # IPython keeps results in names like _ and _3; a copy, since another thread may add to it.
+    return [(name, value) for name, value in list(names.items()) if name[:1] != "_"]
+
+
+def _key(key: object) -> str:
+    return escape(repr(key)[:40]) if isinstance(key, (str, int)) else "…"
+
+
+def partner(scene: Scene, ends: Ends, budget: Budget) -> Named | None:
+    """The other end of a connection, if this program has it."""
+    local, peer = ends
+    return next(
+        (
+            (name, thing)
+            for name, thing in objects(scene, budget)
+            if thing is not scene.thing and _scene.ends_of(thing) == (peer, local)
+        ),
+        None,
+    )
+
+
+def itself(scene: Scene, ends: Ends, budget: Budget) -> Named | None:
+    """The object that has these endpoints, if this program can name it."""
+    if scene.thing is not None:
+        return next(((name, thing) for name, thing in objects(scene, budget) if thing is scene.thing), None)
+    return next(((name, thing) for name, thing in objects(scene, budget) if _scene.ends_of(thing) == ends), None)
+
+
+def is_closed(thing: object) -> bool:
+    """Whether this program has closed it."""
+    if isinstance(thing, (Connection, Listener)):
+        return thing.closed
+    return isinstance(thing, socket.socket) and thing.fileno() < 0
+
+
+def called(named: Named, otherwise: str = "a socket without a name") -> str:
+    """What to call it: its variable, and where it was made."""
+    name, thing = named
+    made = f", made in {escape(thing.created_at)}" if isinstance(thing, (Connection, Listener)) else ""
+    return (f"`{escape(name)}`" if name else otherwise) + made
+
+
+class Owners:
+    """Finds the processes that have sockets open. This process first; others of this user as far as the time goes."""
+
+    def __init__(self, scene: Scene, budget: Budget) -> None:
+        self._scene = scene
+        self._budget = budget
+        self._mine: set[int] | None = None
+
+    def describe(self, row: Row) -> str:
+        """Who has it, in words."""
+        if not row.inode:
+            return "no process (any more)"
+        if row.inode in self._inodes():
+            return self._of_this_program(row)
+        if row.uid != os.geteuid() and os.geteuid() != 0:
+            return f"a program of another user (uid {row.uid}), whose name the kernel tells to that user alone"
+        pid = self._pid(row)
+        return "a program whose name was not found" if pid is None else f"{_program(pid)} (process {pid})"
+
+    def mine(self, row: Row) -> bool:
+        """Whether this process has it open."""
+        return row.inode in self._inodes()
+
+    def named(self, row: Row) -> Named | None:
+        """The object of this program that has the row's address."""
+        for name, thing in objects(self._scene, self._budget):
+            if not is_closed(thing) and _row_is(thing, row):
+                return name, thing
+        return None
+
+    def _of_this_program(self, row: Row) -> str:
+        named = self.named(row)
+        if named is None:
+            return f"this program (process {os.getpid()}; no variable of it was found)"
+        owner = _listen.owner_of(named[1]) if isinstance(named[1], Listener) else None
+        if owner is not None and isinstance(named[1], Listener):
+            name = next((name for names in _scopes(self._scene) for name, other in names if other is owner), "")
+            called_server = f"the server `{name}`" if name else "a server without a name"
+            return f"this program ({called_server}, started in {escape(named[1].created_at)})"
+        return f"this program ({called(named)})"
+
+    def _inodes(self) -> set[int]:
+        """The sockets that this process has open (fstat(2) of each descriptor)."""
+        if self._mine is None:
+            self._mine = set()
+            for number in _numbers("/proc/self/fd"):
+                if self._budget.spent("whether this program has it: more of its descriptors"):
+                    break
+                with suppress(OSError):  # closed meanwhile
+                    self._mine.add(os.fstat(number).st_ino)
+        return self._mine
+
+    def _pid(self, row: Row) -> int | None:
+        wanted = f"socket:[{row.inode}]"
+        # The youngest first: whoever is asked about is more likely a server just started than one of the system's.
+        for pid in sorted(_numbers("/proc"), reverse=True):
+            if self._budget.spent("whose it is: more of the processes"):
+                return None
+            with suppress(OSError):  # ended meanwhile, or another user's
+                if os.stat(f"/proc/{pid}").st_uid != row.uid and os.geteuid() != 0:
+                    continue
+                for number in os.listdir(f"/proc/{pid}/fd"):
+                    if os.readlink(f"/proc/{pid}/fd/{number}") == wanted:
+                        return pid
+        return None
+
+
+def _row_is(thing: object, row: Row) -> bool:
+    if isinstance(thing, socket.socket):
+        with suppress(OSError):
+            return os.fstat(thing.fileno()).st_ino == row.inode
+        return False
+    ends = _scene.ends_of(thing)
+    return ends == (row.local, row.peer)
+
+
+def _numbers(folder: str) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdecimal()]
+    except OSError:
+        return []
+
+
+def _program(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="surrogateescape") as file:
+            return escape(file.read().rstrip("\n"))
+    except OSError:
+        return "a program"
