@@ -14,7 +14,7 @@ use super::handover;
 use super::info::{TcpInfo, TcpState};
 use super::options::{NUMBER, Number, linger_time, option_size, option_value, switch, with_option};
 use super::patience::{releasing, unhurried, waiting};
-use super::site::{Site, warn_unclosed};
+use super::site::{Closing, Site, warn_unclosed};
 use super::view::{InputBuffer, OutputBuffer, Totals};
 use crate::core;
 
@@ -30,11 +30,12 @@ pub(super) struct Connection {
     /// Shared with the server that drives it, if one does.
     pub(super) core: Arc<core::Connection>,
     site: Site,
+    closing: Closing,
 }
 
 impl Connection {
     pub(super) fn new(core: core::Connection, site: Site) -> Self {
-        Self { core: Arc::new(core), site }
+        Self { core: Arc::new(core), site, closing: Closing::default() }
     }
 
     /// The object of a connection that a server drives: the same one as long as somebody has it.
@@ -44,7 +45,7 @@ impl Connection {
         if let Some(object) = known.and_then(|reference| reference.bind(py).upgrade()) {
             return Ok(object.cast_into::<Self>()?);
         }
-        let object = Bound::new(py, Self { core, site: Site::here(py, 0) })?;
+        let object = Bound::new(py, Self { core, site: Site::here(py, 0), closing: Closing::default() })?;
         let reference = PyWeakrefReference::new(object.as_any())?.unbind();
         let before = SHARED.lock().insert(key, reference);
         drop(before);
@@ -108,6 +109,12 @@ impl Connection {
         self.site.describe(py)
     }
 
+    /// Where in the program it was closed: file and line, or notebook cell. None while it is open, and where no line of Python closed it.
+    #[getter]
+    fn closed_at(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.closing.describe(py)
+    }
+
     /// Whether this program has closed it. (What the peer did shows in `state`.)
     #[getter]
     fn closed(&self) -> bool {
@@ -164,12 +171,16 @@ impl Connection {
     /// The kernel goes on to deliver what was sent, then sends FIN. If bytes were left unread it sends RST instead (RFC 1122 section 4.2.2.13).
     /// Closing twice does nothing.
     fn close(&self, py: Python<'_>) {
+        self.closing.here(py, self.core.is_closed());
         releasing(py, |patience| self.core.close(patience));
     }
 
     /// Closes this end with RST: what was not delivered is dropped, and the peer's next call raises ConnectionResetError.
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
-        releasing(py, |patience| self.core.abort(patience)).map_err(plainly(py))
+        let before = self.core.is_closed();
+        releasing(py, |patience| self.core.abort(patience)).map_err(plainly(py))?;
+        self.closing.here(py, before);
+        Ok(())
     }
 
     fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

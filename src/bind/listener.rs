@@ -15,7 +15,7 @@ use super::handover;
 use super::info::TcpState;
 use super::options::{NUMBER, Number, option_size, option_value, switch, with_option};
 use super::patience::{releasing, unhurried, waiting};
-use super::site::{Site, warn_unclosed};
+use super::site::{Closing, Site, warn_unclosed};
 use crate::core;
 
 /// A listening socket: it waits for clients on one address and port, and gives a new Connection for each (accept(2)). It is not a connection
@@ -28,6 +28,7 @@ pub(super) struct Listener {
     /// Shared with the server that accepts from it, if one does.
     pub(super) core: Arc<core::Listener>,
     site: Site,
+    closing: Closing,
     accepted: Mutex<Roll>,
 }
 
@@ -40,7 +41,7 @@ struct Roll {
 
 impl Listener {
     pub(super) fn new(core: core::Listener, site: Site) -> Self {
-        Self { core: Arc::new(core), site, accepted: Mutex::default() }
+        Self { core: Arc::new(core), site, closing: Closing::default(), accepted: Mutex::default() }
     }
 
     /// The object of a new client, with the line that accepted it.
@@ -120,6 +121,12 @@ impl Listener {
         self.site.describe(py)
     }
 
+    /// Where in the program it was closed: file and line, or notebook cell. None while it is open, and where no line of Python closed it.
+    #[getter]
+    fn closed_at(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.closing.describe(py)
+    }
+
     /// Whether this program has closed it.
     #[getter]
     fn closed(&self) -> bool {
@@ -189,6 +196,7 @@ impl Listener {
     ///
     /// Clients that were not accepted are reset by the kernel; accepted connections live on. Closing twice does nothing.
     fn close(&self, py: Python<'_>) {
+        self.closing.here(py, self.core.is_closed());
         releasing(py, |patience| self.core.close(patience));
     }
 

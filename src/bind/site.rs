@@ -2,6 +2,8 @@
 //! cheap: no traceback is made, and words are found only when somebody asks.
 #![allow(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{ffi, intern};
@@ -51,6 +53,24 @@ impl Site {
 
 fn cell_number(file: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
     file.py().import("socklens._cells")?.call_method1("number", (file,))?.extract()
+}
+
+/// Where an object was closed; empty until then, and where no Python code did it.
+#[derive(Default)]
+pub(super) struct Closing(OnceLock<Box<Site>>);
+
+impl Closing {
+    /// Remembers the line that is being run, the first time; `closed` says whether it is too late for that.
+    pub(super) fn here(&self, py: Python<'_>, closed: bool) {
+        if !closed {
+            let _the_first_counts = self.0.set(Box::new(Site::here(py, 0)));
+        }
+    }
+
+    /// In words.
+    pub(super) fn describe(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.0.get().map(|site| site.describe(py)).transpose()
+    }
 }
 
 /// Warns that an open object was dropped; called from its destructor.
