@@ -36,6 +36,12 @@ _BY_NUMBER = {
     errno.EBADF: _talking.closed,
     errno.EAGAIN: _talking.waited,
 }
+_BY_CLASS = {
+    ConnectionRefusedError: errno.ECONNREFUSED,
+    ConnectionResetError: errno.ECONNRESET,
+    ConnectionAbortedError: errno.ECONNABORTED,
+    BrokenPipeError: errno.EPIPE,
+}
 _OF_FILES = (errno.EACCES, errno.EPERM, errno.EBADF, errno.EAGAIN, errno.EPIPE)
 _ASIDE = "Read its message; socklens explains the errors of sockets"
 
@@ -96,10 +102,19 @@ def _verdict(case: Case) -> _opening.Verdict:
         return _talking.text_given(case)
     if isinstance(error, TimeoutError):
         return (_opening.timed_out if scene.doing in _OPENS else _talking.waited)(case)
-    if not isinstance(error, OSError) or number is None or (number in _OF_FILES and not _about_a_socket(scene)):
+    if not isinstance(error, OSError) or (number in _OF_FILES and not _about_a_socket(scene)):
         return Cause.NOT_KNOWN, _ASIDE
-    look = _BY_NUMBER.get(number)
+    look = _BY_NUMBER.get(_numbered(scene))
     return (Cause.NOT_KNOWN, _ASIDE) if look is None else look(case)
+
+
+def _numbered(scene: _scene.Scene) -> int:
+    """The number of an error; asyncio tells it in the message alone where it tried several addresses, or by the class alone."""
+    if scene.number is not None:
+        return scene.number
+    if found := re.search(r"\[Errno (\d+)\]", scene.text):
+        return int(found[1])
+    return next((number for kind, number in _BY_CLASS.items() if isinstance(scene.error, kind)), 0)
 
 
 def _about_a_socket(scene: _scene.Scene) -> bool:

@@ -7,7 +7,7 @@ from time import monotonic
 LIMIT = 0.05
 """Seconds that an explanation may take in all."""
 
-_LOOKING = 0.03
+LOOKING = 0.03
 """Seconds after which no further look is begun; the rest is for the last look and for the words."""
 
 
@@ -16,8 +16,8 @@ class Budget:
 
     __slots__ = ("_until", "unseen")
 
-    def __init__(self, seconds: float = _LOOKING) -> None:
-        self._until = monotonic() + seconds
+    def __init__(self) -> None:
+        self._until = monotonic() + LOOKING
         self.unseen: list[str] = []
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import linecache
 from itertools import islice
+from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import Connection, Listener
@@ -62,7 +63,13 @@ def at(frame: FrameType, instruction: int) -> Call | None:
     args = tuple(_value(arg, frame) for arg in node.args)
     if isinstance(node.func, ast.Attribute):
         return Call(node.func.attr, _value(node.func.value, frame), args)
-    return Call(node.func.id, UNKNOWN, args) if isinstance(node.func, ast.Name) else None
+    if not isinstance(node.func, ast.Name):
+        return None
+    method = _value(node.func, frame)
+    if isinstance(method, (BuiltinMethodType, MethodType)):
+        # A method by another name, as in `read = conn.recv`.
+        return Call(method.__name__, method.__self__, args)
+    return Call(node.func.id, UNKNOWN, args)
 
 
 def _source(frame: FrameType, instruction: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, unique
 
+from ..display import diagnosis
+
 
 @unique
 class Cause(Enum):
@@ -79,14 +81,10 @@ class Diagnosis:
     unseen: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        from ..display.diagnosis import as_text
-
-        return as_text(self)
+        return diagnosis.as_text(self)
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from ..display.diagnosis import as_html
-
-        return as_html(self)
+        return diagnosis.as_html(self)

@@ -44,7 +44,7 @@ def refused(case: Case) -> Verdict:
     case.saw(f"no socket listens on {target}", _tables.TABLE)
     gone = _closed_listener(case, target)
     if gone:
-        case.saw(f"the listener {gone} had {target}, and this program has closed it", "Listener.closed")
+        case.saw(f"{target} was had by {gone}", "Listener.closed_at")
     same_port = [row for row in rows if row.local.port == target.port]
     for row in same_port[:_MOST]:
         case.saw_listener(row)
@@ -260,7 +260,7 @@ def _family_hint(there: Address, target: Address) -> str:
 def _closed_listener(case: Case, target: Address) -> str:
     for named in _process.objects(case.scene, case.budget):
         if _process.is_closed(named[1]) and _scene.ends_of(named[1]) == (target, None):
-            return _process.called(named)
+            return f"the listener {_process.called(named)}; {_process.closing(named[1])}"
     return ""
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .. import Connection, Listener, _cells, _listen
@@ -17,6 +19,8 @@ from ..display.escape import escape
 from . import _scene
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from ._budget import Budget
     from ._diag import Row
     from ._scene import Ends, Scene
@@ -24,18 +28,23 @@ if TYPE_CHECKING:
 Named = tuple[str, object]
 
 _KINDS = (Connection, Listener, socket.socket)
+_NOT_THEIRS = ("socklens", "IPython", "ipykernel", "asyncio", "threading", "concurrent", "pluggy", "_pytest")
+_DEEPEST = 40  # frames of one thread
 _MOST = 20000  # elements of one container
 
 
-def objects(scene: Scene, budget: Budget) -> Iterator[Named]:
-    """Every socket object that this program can name, each once, with its name; ``""`` where only a listener knows it."""
-    seen: set[int] = set()
-    for name, thing in _candidates(scene):
-        if budget.spent("further variables of this program"):
-            return
-        if isinstance(thing, _KINDS) and id(thing) not in seen:
-            seen.add(id(thing))
-            yield name, thing
+def objects(scene: Scene, budget: Budget) -> list[Named]:
+    """Every socket object that this program can name, each once, with its name; ``""`` where only a listener knows it. Looked for once."""
+    if scene.objects is None:
+        scene.objects = []
+        seen: set[int] = set()
+        for name, thing in _candidates(scene):
+            if budget.spent("further variables of this program"):
+                break
+            if isinstance(thing, _KINDS) and id(thing) not in seen:
+                seen.add(id(thing))
+                scene.objects.append((name, thing))
+    return scene.objects
 
 
 def _candidates(scene: Scene) -> Iterator[Named]:
@@ -43,30 +52,62 @@ def _candidates(scene: Scene) -> Iterator[Named]:
         name = next((name for names in _scopes(scene) for name, other in names if other is scene.thing), "")
         yield name, scene.thing
     for names in _scopes(scene):
+        yield from names
         for name, value in names:
-            yield name, value
-            if isinstance(value, (list, tuple, set, frozenset)):
-                for i, part in zip(range(_MOST), list(value), strict=False):
-                    yield f"{name}[{i}]" if isinstance(value, (list, tuple)) else f"one of {name}", part
-            elif isinstance(value, dict):
-                for key, part in list(value.items())[:_MOST]:
-                    yield f"{name}[{_key(key)}]", part
+            yield from _parts(name, value)
     for listener in _listen.live():
         yield "", listener
         for conn in listener.connections:
             yield "", conn
 
 
+def _parts(name: str, value: object) -> Iterator[Named]:
+    """What a container of sockets has in it; the first elements tell whether it is one."""
+    if not isinstance(value, (dict, list, tuple, set, frozenset)):
+        return
+    elements = value.values() if isinstance(value, dict) else value
+    if not any(isinstance(element, _KINDS) for element in islice(elements, 4)):
+        return
+    if isinstance(value, dict):
+        for key, part in list(value.items())[:_MOST]:
+            yield f"{name}[{_key(key)}]", part
+    else:
+        ordered = isinstance(value, (list, tuple))
+        for i, part in enumerate(list(value)[:_MOST]):
+            yield f"{name}[{i}]" if ordered else f"one of {name}", part
+
+
 def _scopes(scene: Scene) -> Iterator[list[Named]]:
+    """Where variables are: the frames that failed and their modules, the notebook or main program, the frames that go on."""
     done: list[object] = []
-    for frame in scene.frames:
-        if frame.f_globals.get("__name__", "").partition(".")[0] in ("socklens", "IPython", "asyncio", "threading"):
-            continue
+    for frame in _theirs(scene.frames):
         yield _public(frame.f_locals)
         if not any(frame.f_globals is other for other in done):
             done.append(frame.f_globals)
             yield _public(frame.f_globals)
     yield _public(_cells.namespace())
+    for frame in _theirs(_frames(scene)):
+        if frame.f_locals is not frame.f_globals:
+            yield _public(frame.f_locals)
+
+
+def _theirs(frames: Iterable[FrameType]) -> Iterator[FrameType]:
+    for frame in frames:
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _NOT_THEIRS:
+            yield frame
+
+
+def _frames(scene: Scene) -> Iterator[FrameType]:
+    """Those that go on: of this thread, and of the others, such as a server's."""
+    mine = sys._getframe()
+    for top in (mine, *(frame for frame in sys._current_frames().values() if frame is not mine)):
+        frame: FrameType | None = top
+        for _ in range(_DEEPEST):
+            if frame is None:
+                break
+            if frame not in scene.frames:
+                yield frame
+            frame = frame.f_back
 
 
 def _public(names: dict[str, object]) -> list[Named]:
@@ -103,6 +144,12 @@ def is_closed(thing: object) -> bool:
     if isinstance(thing, (Connection, Listener)):
         return thing.closed
     return isinstance(thing, socket.socket) and thing.fileno() < 0
+
+
+def closing(thing: object) -> str:
+    """Where this program closed it, as the end of a sentence."""
+    where = thing.closed_at if isinstance(thing, (Connection, Listener)) else None
+    return f"this program has closed it, in {escape(where)}" if where else "this program has closed it"
 
 
 def called(named: Named, otherwise: str = "a socket without a name") -> str:

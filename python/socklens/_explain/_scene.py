@@ -55,6 +55,8 @@ class Scene:
     """The connection, listener or socket whose call failed."""
     frames: list[FrameType] = field(default_factory=list)
     args: tuple[object, ...] = ()
+    objects: list[tuple[str, object]] | None = None
+    """The sockets that this program can name; None while nobody has looked."""
     ours: bool = False
     """Whether it comes from an object or a function of socklens."""
 

@@ -11,13 +11,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ..display.diagnosis import as_html, body_text
 from . import _scene
 from ._diagnosis import Cause, Diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MARK = "socklens: "
+_MARK = "socklens looked into it:\n"
 _on = True  # in notebooks; a program asks for it
 
 
@@ -61,18 +62,11 @@ def attach(error: object) -> Diagnosis | None:
         found = explain(error)
         if found.cause is Cause.NOT_KNOWN:
             return None
-        error.add_note(_MARK + as_note(found))
+        error.add_note(_MARK + body_text(found))
     except Exception:
         # A class of somebody else's that will not be looked at, or takes no notes: its traceback must be shown all the same.
         return None
     return found
-
-
-def as_note(found: Diagnosis) -> str:
-    """The diagnosis without the error that it stands under."""
-    from ..display.diagnosis import body_text
-
-    return body_text(found)
 
 
 def after_cell(error: BaseException) -> None:
@@ -81,4 +75,5 @@ def after_cell(error: BaseException) -> None:
     if found is not None:
         from IPython.display import display
 
-        display(found)  # type: ignore[no-untyped-call]
+        shown = {"text/plain": body_text(found), "text/html": as_html(found, under_error=True)}
+        display(shown, raw=True)  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ def reset(case: Case) -> Verdict:
     if not _process.is_closed(thing):
         case.saw(f"the other end is {_process.called(there)}, and still open", "the objects of this program")
         return Cause.RESET, "Something between the two has ended the connection: connect anew"
-    case.saw(f"the other end is {_process.called(there)}, and this program has closed it", "Connection.closed")
+    case.saw(f"the other end is {_process.called(there)}; {_process.closing(thing)}", "Connection.closed_at")
     unread = _unread(case, thing)
     if unread:
         return Cause.RESET_UNREAD, (
@@ -66,7 +66,7 @@ def _reset_by_whom(case: Case) -> Verdict:
     peer = ends[1]
     for named in _process.objects(case.scene, case.budget):
         if isinstance(named[1], Listener) and named[1].closed and named[1].local_addr.port == peer.port:
-            case.saw(f"the listener {_process.called(named)} is closed", "Listener.closed")
+            case.saw(f"the listener is {_process.called(named)}; {_process.closing(named[1])}", "Listener.closed_at")
             case.saw(
                 "no socket of this program is the other end: it was not accepted, or is forgotten",
                 "the objects of this program",
@@ -92,7 +92,7 @@ def broken_pipe(case: Case) -> Verdict:
         return Cause.SENDING_FINISHED, 'Send everything before shutdown("send"); for more, connect anew'
     there = case.partner
     if there is not None and _process.is_closed(there[1]):
-        case.saw(f"the other end is {_process.called(there)}, and this program has closed it", "Connection.closed")
+        case.saw(f"the other end is {_process.called(there)}, {_process.closing(there[1])}", "Connection.closed_at")
         if isinstance(here, Connection):
             _unread(case, there[1])
     elif there is not None:
@@ -192,7 +192,7 @@ def _told_of_partner(case: Case, there: Named) -> None:
         if unread:
             case.saw(f"it has {count(unread)} unread itself: perhaps it waits for none, or for their end", "FIONREAD")
     elif _process.is_closed(thing):
-        case.saw(f"the other end is {called}, and this program has closed it", "Connection.closed")
+        case.saw(f"the other end is {called}; {_process.closing(thing)}", "Connection.closed_at")
     else:
         case.saw(f"the other end is {called}, and open", "the objects of this program")
 
@@ -303,9 +303,7 @@ def closed(case: Case) -> Verdict:
     """ClosedError, or EBADF."""
     named = case.itself
     if named is not None:
-        case.saw(
-            f"it is {_process.called(named)}, and this program has closed it", "Connection.closed, Listener.closed"
-        )
+        case.saw(f"it is {_process.called(named)}; {_process.closing(named[1])}", "closed_at")
         if isinstance(named[1], Connection):
             totals = named[1].totals
             case.saw(f"until then it had sent {count(totals.sent)} and read {totals.read:,}", "totals")

@@ -37,8 +37,9 @@ def body_text(found: Diagnosis) -> str:
     return "\n".join([*lines, *_lines("  next   ", _clean(found.next_step), " " * 9)])
 
 
-def as_html(found: Diagnosis) -> str:
-    """A box for a notebook."""
+def as_html(found: Diagnosis, *, under_error: bool = False) -> str:
+    """A box for a notebook; without the error itself where that stands above it."""
+    error = "" if under_error else f"<p>{_safe(found.error)}</p>"
     rows = [_row("cause", f"<strong>{_safe(found.cause.value)}</strong>")]
     if found.evidence:
         seen = (
@@ -51,7 +52,7 @@ def as_html(found: Diagnosis) -> str:
     rows.append(_row("next", f'<span class="socklens-next">{_safe(found.next_step)}</span>'))
     return (
         f'<style>{_css()}</style><div class="socklens-diagnosis" role="note" aria-label="Diagnosis of an error">'
-        f"<p>{_safe(found.error)}</p><table><tbody>{''.join(rows)}</tbody></table></div>"
+        f"{error}<table><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
