@@ -25,6 +25,10 @@ class Ran:
     error: str = ""
     message: str = ""
     traceback: str = ""
+    shown: list[dict[str, str]] = field(default_factory=list)
+    """What was displayed, each with its forms by their MIME types."""
+    order: list[str] = field(default_factory=list)
+    """The kinds of messages, as they came."""
 
 
 @dataclass
@@ -42,6 +46,7 @@ class Running:
             if message["parent_header"].get("msg_id") != self.id:
                 continue
             content = message["content"]
+            self.ran.order.append(message["msg_type"])
             match message["msg_type"]:
                 case "stream":
                     self.ran.printed += content["text"]
@@ -49,6 +54,8 @@ class Running:
                     self.ran.number = content["execution_count"]
                 case "execute_result":
                     self.ran.result = content["data"]["text/plain"]
+                case "display_data":
+                    self.ran.shown.append(content["data"])
                 case "error":
                     self.ran.error, self.ran.message = content["ename"], content["evalue"]
                     self.ran.traceback = plain("\n".join(content["traceback"]))
