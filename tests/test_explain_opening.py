@@ -93,9 +93,10 @@ def test_only_another_family() -> None:
 def test_a_neighbouring_port() -> None:
     with sl.listen(HOST, free_port()) as listener:
         port = listener.local_addr.port
-        found = explained(ConnectionRefusedError, sl.connect, HOST, port - 1)
+        with sl.listen(HOST, port + 4):
+            found = explained(ConnectionRefusedError, sl.connect, HOST, port + 1)
         assert f"`listener`, made in {listener.created_at}) listens on {listener.local_addr}" in seen(found)
-        assert re.search(r"Check the port: is it \d+", found.next_step)
+        assert f"is it {port} instead of {port + 1}" in found.next_step, "the nearest first"
 
 
 def test_a_neighbouring_port_of_another_program() -> None:

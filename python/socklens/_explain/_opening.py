@@ -48,7 +48,7 @@ def refused(case: Case) -> Verdict:
     same_port = [row for row in rows if row.local.port == target.port]
     for row in same_port[:_MOST]:
         case.saw_listener(row)
-    for row in _tables.bound(case.budget, target.port):
+    for row in _tables.bound(case.budget, target):
         if _collides(row.local, target):
             case.saw(f"{case.owners.describe(row)} has bound {row.local} and does not listen", _tables.TABLE)
             return Cause.NOT_LISTENING, "Let it call listen() first: a socket that is only bound refuses every client"
@@ -59,7 +59,8 @@ def refused(case: Case) -> Verdict:
             f"Connect to {there}, or let the server listen on {target.host}{_family_hint(there, target)}",
         )
     near = [row for row in rows if 0 < abs(row.local.port - target.port) <= _NEAR and row.uid == os.geteuid()]
-    for row in sorted(near, key=lambda row: abs(row.local.port - target.port))[:_MOST]:
+    near.sort(key=lambda row: abs(row.local.port - target.port))
+    for row in near[:_MOST]:
         case.saw_listener(row)
     if near:
         return (
@@ -141,7 +142,7 @@ def in_use(case: Case) -> Verdict:
         )
     if rows:
         return Cause.ADDRESS_IN_USE, "Close that connection, or choose another port"
-    for row in _tables.bound(case.budget, target.port):
+    for row in _tables.bound(case.budget, target):
         if _collides(row.local, target):
             case.saw(f"{case.owners.describe(row)} has bound {row.local} and does not listen", _tables.TABLE)
             return Cause.NOT_LISTENING, f"{_remedy(case, row)}, or choose another port"
