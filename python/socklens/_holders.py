@@ -27,7 +27,8 @@ def describe(host: str, port: int) -> str:
     listeners = [row for row in rows if row[2] == TcpState.LISTEN]
     if listeners:
         return ". " + _listener(listeners[0])
-    return ". " + _connections(rows)
+    bound = [row for row in rows if row[2] == TcpState.CLOSED]
+    return ". " + (_bound(bound[0]) if bound else _connections(rows))
 
 
 def _listener(row: Row) -> str:
@@ -51,6 +52,18 @@ def _listener(row: Row) -> str:
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"
     return f"This program has it: {called}, made in {listener.created_at}. {remedy}, or choose another port"
+
+
+def _bound(row: Row) -> str:
+    """A socket that has the address and does nothing with it; Linux shows those from 6.8 on."""
+    local, _, _, pid, program = row
+    if pid is None:
+        return f"A program of another user has bound {local} without listening. Choose another port"
+    if pid == os.getpid():
+        return f"This program (process {pid}) has bound {local} without listening: close that socket, or choose another port"
+    return (
+        f"{program or 'A program'} (process {pid}) has bound {local} without listening: stop it, or choose another port"
+    )
 
 
 def _connections(rows: list[Row]) -> str:

@@ -1,16 +1,26 @@
-//! The kernel's table of sockets: what it holds for a pair of endpoints, and who holds a port. Chosen once by system; where a system's table
-//! is not read here, every answer is `None` or empty, never a guess.
+//! The kernel's table of sockets: what it holds for a pair of endpoints, who holds a port, and all of it. Chosen once by system; where a system's
+//! table is not read here, every answer is `None` or empty, never a guess.
 
 #[cfg(target_os = "linux")]
+mod diag;
+#[cfg(target_os = "linux")]
 #[path = "linux.rs"]
-mod table;
+mod kernel;
 #[cfg(not(target_os = "linux"))]
 #[path = "unread.rs"]
+mod kernel;
+#[cfg(target_os = "linux")]
+mod proc_net;
+mod role;
 mod table;
 
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::state::TcpState;
+pub use role::Role;
+pub use table::{Entry, Table, table};
 
 /// One row of the kernel's table that keeps an address from being had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +29,7 @@ pub struct Holder {
     pub local: SocketAddr,
     /// The other end, for a connection.
     pub peer: Option<SocketAddr>,
-    /// Its state.
+    /// Its state; [`TcpState::CLOSED`] if it is bound and does nothing else.
     pub state: TcpState,
     /// The process that has it open, if this user may know.
     pub pid: Option<u32>,
@@ -27,40 +37,122 @@ pub struct Holder {
     pub program: Option<String>,
 }
 
-/// A row as it is read, before anybody asks who owns it.
-#[derive(Clone, Debug)]
-struct Row {
-    local: SocketAddr,
-    peer: Option<SocketAddr>,
-    state: TcpState,
+/// A row as it is read, before anybody asks who owns it. Queues are in bytes; a SYN or a FIN is not counted among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end; none for a listener and for a socket that is only bound.
+    pub peer: Option<SocketAddr>,
+    /// Its state.
+    pub state: TcpState,
+    /// Whether it is a socket for IPv6, which may carry IPv4 too.
+    pub v6: bool,
+    /// Whether a listener on IPv6 leaves IPv4 alone (IPV6_V6ONLY), where that is told.
+    pub v6only: Option<bool>,
+    /// Bytes that wait to be read.
+    pub recv_queue: u32,
+    /// Bytes that are not acknowledged.
+    pub send_queue: u32,
+    /// A listener's connections that wait to be accepted.
+    pub accept_queue: Option<u32>,
+    /// How many of them it allows, where that is told.
+    pub accept_limit: Option<u32>,
+    /// How long the kernel will keep what is left of a connection.
+    pub rests: Option<Duration>,
+    /// The user whose socket it is.
+    pub uid: u32,
     /// 0 for sockets that no process has (any more): TIME_WAIT, or waiting to be accepted.
+    pub inode: u64,
+    /// The same for a socket's whole life, and no other's; 0 where that is not told.
+    pub cookie: u64,
+}
+
+/// Who has told the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// sock_diag(7).
+    SockDiag,
+    /// /proc/net/tcp and tcp6.
+    Proc,
+}
+
+/// Which rows are wanted. The kernel itself leaves out the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Selection {
+    All,
+    /// Listeners on this port.
+    Listeners(u16),
+    /// Rows with this local port.
+    Local(u16),
+    /// Rows with this port at either end, and all listeners.
+    Either(u16),
+}
+
+impl Selection {
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "no rows there"))]
-    inode: u64,
+    fn has(self, row: &Row) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listeners(port) => row.state == TcpState::LISTEN && row.local.port() == port,
+            Self::Local(port) => row.local.port() == port,
+            Self::Either(port) => {
+                row.state == TcpState::LISTEN || row.local.port() == port || row.peer.is_some_and(|peer| peer.port() == port)
+            }
+        }
+    }
+}
+
+/// A process that has a socket open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owner {
+    pid: u32,
+    program: Option<String>,
+}
+
+/// Who has which socket, by inode.
+#[derive(Debug, Default)]
+struct Owners {
+    of: HashMap<u64, Owner>,
+    /// Processes that do not let this user see what they have open.
+    closed_doors: usize,
+}
+
+fn inodes<'a>(rows: impl Iterator<Item = &'a Row>) -> HashSet<u64> {
+    rows.map(|row| row.inode).filter(|&inode| inode != 0).collect()
 }
 
 /// The state of the connection between two endpoints; [`TcpState::CLOSED`] if there is none in the table. `None` if the table cannot be read.
 pub fn state_of(local: SocketAddr, peer: SocketAddr) -> Option<TcpState> {
-    let rows = table::rows()?;
+    if let Some(found) = kernel::exact(local, peer) {
+        return Some(found.map_or(TcpState::CLOSED, |row| row.state));
+    }
+    let (rows, _) = kernel::rows(Selection::Local(local.port()))?;
     let found = rows.iter().find(|row| same(row.local, local) && row.peer.is_some_and(|other| same(other, peer)));
     Some(found.map_or(TcpState::CLOSED, |row| row.state))
 }
 
 /// [`TcpState::LISTEN`] if anybody listens on exactly this address, else [`TcpState::CLOSED`]. `None` if the table cannot be read.
 pub fn listener_state(local: SocketAddr) -> Option<TcpState> {
-    let rows = table::rows()?;
-    let listens = rows.iter().any(|row| row.state == TcpState::LISTEN && same(row.local, local));
+    let (rows, _) = kernel::rows(Selection::Listeners(local.port()))?;
+    let listens = rows.iter().any(|row| same(row.local, local));
     Some(if listens { TcpState::LISTEN } else { TcpState::CLOSED })
 }
 
-/// Who keeps `wanted` from being had: listeners first, then connections of the same port. `None` if the table cannot be read.
+/// Who keeps `wanted` from being had: listeners first, then sockets that are only bound, then connections. `None` if the table cannot be read.
 pub fn holders(wanted: SocketAddr) -> Option<Vec<Holder>> {
-    let mut rows = table::rows()?;
+    let (mut rows, _) = kernel::rows(Selection::Local(wanted.port()))?;
     rows.retain(|row| collides(row.local, wanted));
     // A listener before a connection, and who has this very address before who has all of them.
-    rows.sort_by_key(|row| (row.state != TcpState::LISTEN, !same(row.local, wanted), row.state == TcpState::TIME_WAIT));
-    let owners = table::owners(&rows);
+    let rank = |state| match state {
+        TcpState::LISTEN => 0,
+        TcpState::CLOSED => 1,
+        _ => 2,
+    };
+    rows.sort_by_key(|row| (rank(row.state), !same(row.local, wanted), row.state == TcpState::TIME_WAIT));
+    let mut owners = kernel::owners(inodes(rows.iter())).of;
     let owned = |row: Row| {
-        let (pid, program) = owners.get(&row.inode).cloned().unzip();
+        let (pid, program) = owners.remove(&row.inode).map(|owner| (owner.pid, owner.program)).unzip();
         Holder { local: row.local, peer: row.peer, state: row.state, pid, program: program.flatten() }
     };
     Some(rows.into_iter().map(owned).collect())

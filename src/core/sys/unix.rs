@@ -32,6 +32,16 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 
+/// What fstat(2) tells of a descriptor of this process; `None` if there is none with this number.
+#[cfg(target_os = "linux")]
+pub(super) fn status(number: i32) -> Option<libc::stat> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the memory is as large as the kernel writes; a number that is no descriptor is an error, EBADF.
+    let failed = unsafe { libc::fstat(number, status.as_mut_ptr()) } != 0;
+    // SAFETY: the call has succeeded, so all of it is written.
+    (!failed).then(|| unsafe { status.assume_init() })
+}
+
 /// The socket, although others still hold references to it; they must never use it again.
 pub(crate) fn take_over(shared: &Arc<Socket>) -> Socket {
     // One more reference that is never given back: the count cannot reach zero, so nobody else closes the descriptor.

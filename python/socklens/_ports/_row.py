@@ -1,0 +1,195 @@
+"""One row of the kernel's socket table: a frozen value. Nothing here asks the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from .._address import Address
+from .._socklens import TcpState
+
+Raw: TypeAlias = tuple[
+    str,
+    Address,
+    Address | None,
+    TcpState,
+    int | None,
+    int | None,
+    int | None,
+    str | None,
+    str | None,
+    int | None,
+    int | None,
+    float | None,
+    int | None,
+    int,
+    int,
+]
+"""A row as the compiled half hands it over; `PortRow` names the fields in this order."""
+
+
+class Role(StrEnum):
+    """What a socket is to others, derived from the whole table. Each is also its text: ``role == "client"``."""
+
+    LISTENER = "listener"
+    ACCEPTED = "accepted"
+    WAITING = "not accepted yet"
+    CLIENT = "client"
+    BOUND = "bound"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Which variable of this program has a socket, and the cell or line that made it; either is None if it is not known.
+
+    A connection that nobody has accepted yet is its listener's.
+    """
+
+    variable: str | None
+    made_in: str | None
+
+    def __str__(self) -> str:
+        name = f"`{self.variable}`" if self.variable else "no variable"
+        return name if self.made_in is None else f"{name}, {self.made_in}"
+
+
+class PortRow:
+    """One socket at one moment, as the kernel's table has it. What the system does not tell is None."""
+
+    # As a dictionary, so that Shift-Tab explains it.
+    __slots__ = {
+        "_raw": None,
+        "owner": "The variable of this program that has it, and the cell or line that made it; None for sockets of others.",
+    }
+
+    def __init__(self, raw: Raw, owner: Owner | None = None) -> None:
+        self._raw = raw
+        self.owner = owner
+
+    @property
+    def protocol(self) -> str:
+        """``"tcp"``, or ``"tcp6"`` for a socket of IPv6, which may carry IPv4 too."""
+        return self._raw[0]
+
+    @property
+    def local(self) -> Address:
+        """This end of it."""
+        return self._raw[1]
+
+    @property
+    def peer(self) -> Address | None:
+        """The other end; None for a listener and for a socket that is only bound."""
+        return self._raw[2]
+
+    @property
+    def state(self) -> TcpState:
+        """The TCP state; CLOSED for a socket that is only bound."""
+        return self._raw[3]
+
+    @property
+    def recv_queue(self) -> int | None:
+        """Bytes that wait to be read; None for a listener."""
+        return self._raw[4]
+
+    @property
+    def send_queue(self) -> int | None:
+        """Bytes that the peer has not acknowledged; None for a listener."""
+        return self._raw[5]
+
+    @property
+    def pid(self) -> int | None:
+        """The process that has it open. None if no process has (TIME_WAIT, not accepted yet), or if this user may not know."""
+        return self._raw[6]
+
+    @property
+    def program(self) -> str | None:
+        """The name of that process, as the program itself has set it: at most 15 bytes of anything."""
+        return self._raw[7]
+
+    @property
+    def role(self) -> Role | None:
+        """Its part: "listener", "accepted", "not accepted yet", "client" or "bound". Derived; None where the table does not settle it."""
+        return None if self._raw[8] is None else Role(self._raw[8])
+
+    @property
+    def accept_queue(self) -> int | None:
+        """How many connections wait to be accepted; None but for a listener."""
+        return self._raw[9]
+
+    @property
+    def accept_limit(self) -> int | None:
+        """The backlog that the kernel granted a listener; a Linux queue of n holds n + 1."""
+        return self._raw[10]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the kernel will keep what is left of a closed connection, in seconds: TIME_WAIT, and FIN_WAIT_2 that nobody has open."""
+        return self._raw[11]
+
+    @property
+    def uid(self) -> int | None:
+        """The number of the user whose socket it is."""
+        return self._raw[12]
+
+    @property
+    def note(self) -> str:
+        """What is special about it, in a few words; empty if nothing is."""
+        if self.accept_queue is not None:
+            limit = "" if self.accept_limit is None else f" of {self.accept_limit:,}"
+            return f"{self.accept_queue:,}{limit} in the accept queue"
+        if self.role is Role.WAITING:
+            return "handshake not finished" if self.state == TcpState.SYN_RECEIVED else "in the accept queue"
+        if self.role is Role.BOUND:
+            return "does not listen"
+        if self.seconds_left is not None:
+            return f"{self.seconds_left:.0f} s left"
+        return "closed by its program" if self._raw[13] == 0 and self.uid is not None else ""
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether a process has it open, and this user may not know which."""
+        return self.pid is None and self._raw[13] != 0
+
+    @property
+    def key(self) -> tuple[str, Address, Address | None, int]:
+        """The same for one socket as long as it lives, and no other's: what `PortTable.diff` goes by."""
+        mark = self._raw[14] or (self._raw[13] if self.peer is None else 0)
+        return (self.protocol, self.local, self.peer, mark)
+
+    @property
+    def inode(self) -> int:
+        """The number of the open socket, as ``os.fstat(fd).st_ino`` has it; 0 if no process has it open."""
+        return self._raw[13]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values by name, the endpoints split into host and port."""
+        return {
+            "protocol": self.protocol,
+            "local_host": self.local.host,
+            "local_port": self.local.port,
+            "peer_host": None if self.peer is None else self.peer.host,
+            "peer_port": None if self.peer is None else self.peer.port,
+            "state": self.state.name,
+            "recv_queue": self.recv_queue,
+            "send_queue": self.send_queue,
+            "pid": self.pid,
+            "program": self.program,
+            "role": None if self.role is None else self.role.value,
+            "owner": None if self.owner is None else str(self.owner),
+            "accept_queue": self.accept_queue,
+            "accept_limit": self.accept_limit,
+            "seconds_left": self.seconds_left,
+            "note": self.note,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return (self._raw, self.owner) == (other._raw, other.owner) if isinstance(other, PortRow) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self._raw, self.owner))
+
+    def __repr__(self) -> str:
+        from ..display.ports import row_line
+
+        return f"<PortRow {row_line(self)}>"

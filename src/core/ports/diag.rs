@@ -1,0 +1,193 @@
+//! The messages of sock_diag(7): a question to the kernel as bytes, and its answers understood. Pure functions; nothing here makes a system call.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+use super::Row;
+use crate::core::state::TcpState;
+
+const HEADER: usize = 16; // struct nlmsghdr
+const MESSAGE: usize = 72; // struct inet_diag_msg
+const BY_FAMILY: u16 = 20; // SOCK_DIAG_BY_FAMILY
+const REQUEST: u16 = 1; // NLM_F_REQUEST
+const DUMP: u16 = 0x300; // NLM_F_ROOT | NLM_F_MATCH
+const ERROR: u16 = 2; // NLMSG_ERROR
+const DONE: u16 = 3; // NLMSG_DONE
+const V6ONLY: u16 = 11; // INET_DIAG_SKV6ONLY
+const TIME_WAIT_TIMER: u8 = 3;
+
+/// Every state, and sockets that are bound and do nothing else (TCPF_BOUND_INACTIVE, Linux 6.8; older kernels pass over it).
+pub(super) const EVERYTHING: u32 = 0xfff | 1 << 12 | 1 << 13;
+/// Listeners alone: the kernel has a table of its own for them.
+pub(super) const LISTENERS: u32 = 1 << TcpState::LISTEN as u32;
+
+/// The family of sockets that a question is about, by its number (ip(7), ipv6(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Family {
+    V4 = 2,
+    V6 = 10,
+}
+
+/// Asks for all sockets of a family in any of `states` (a bit for each), with these ports; 0 is any.
+pub(super) fn dump(family: Family, states: u32, local_port: u16, peer_port: u16) -> Vec<u8> {
+    let (local, peer) = (SocketAddr::new(nobody(family), local_port), SocketAddr::new(nobody(family), peer_port));
+    question(family, states, local, peer, DUMP, [0; 8])
+}
+
+/// Asks for the socket between two endpoints. The kernel answers with the listener if there is no such connection.
+pub(super) fn exact(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+    let family = if local.is_ipv4() { Family::V4 } else { Family::V6 };
+    question(family, EVERYTHING, local, peer, 0, [0xff; 8]) // INET_DIAG_NOCOOKIE
+}
+
+fn nobody(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// `struct nlmsghdr` and `struct inet_diag_req_v2` (linux/inet_diag.h).
+fn question(family: Family, states: u32, local: SocketAddr, peer: SocketAddr, flags: u16, cookie: [u8; 8]) -> Vec<u8> {
+    const TCP: u8 = 6;
+    let mut bytes = Vec::with_capacity(HEADER + 56);
+    bytes.extend((HEADER as u32 + 56).to_ne_bytes());
+    bytes.extend(BY_FAMILY.to_ne_bytes());
+    bytes.extend((REQUEST | flags).to_ne_bytes());
+    bytes.extend([0; 8]); // sequence and sender: one question a socket needs neither
+    bytes.extend([family as u8, TCP, 0, 0]);
+    bytes.extend(states.to_ne_bytes());
+    bytes.extend(local.port().to_be_bytes());
+    bytes.extend(peer.port().to_be_bytes());
+    bytes.extend(address(local.ip()));
+    bytes.extend(address(peer.ip()));
+    let zone = if let SocketAddr::V6(v6) = local { v6.scope_id() } else { 0 };
+    bytes.extend(zone.to_ne_bytes());
+    bytes.extend(cookie);
+    bytes
+}
+
+fn address(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(v4) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&v4.octets());
+            bytes
+        }
+    }
+}
+
+/// What the kernel has said so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// There is more to read.
+    More,
+    /// That was all of a dump.
+    All,
+    /// It refused, with this errno; ENOENT answers [`exact`] where there is no such socket.
+    Refused(i32),
+}
+
+/// Reads what one recv(2) brought, any number of whole messages, and adds their rows.
+pub(super) fn parse(mut bytes: &[u8], rows: &mut Vec<Row>) -> Said {
+    while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
+        let length = length as usize;
+        let Some(body) = bytes.get(HEADER..length) else { return Said::Refused(BAD_MESSAGE) };
+        match kind {
+            DONE | ERROR => {
+                return match u32_at(body, 0).map_or(0, |code| code.cast_signed().wrapping_neg()) {
+                    0 => Said::All,
+                    errno => Said::Refused(errno),
+                };
+            }
+            BY_FAMILY => rows.extend(row(body)),
+            _ => {}
+        }
+        // Messages begin at multiples of four (NLMSG_ALIGN).
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Said::More
+}
+
+const BAD_MESSAGE: i32 = libc::EBADMSG;
+
+/// `struct inet_diag_msg` and the attributes behind it.
+fn row(body: &[u8]) -> Option<Row> {
+    let (message, attributes) = body.split_at_checked(MESSAGE)?;
+    let (v6, number, timer) = (message[0] == Family::V6 as u8, message[1], message[2]);
+    let state = TcpState::from_number(number)?;
+    let zone = u32_at(message, 40)?;
+    let local = endpoint(v6, be16_at(message, 4)?, message.get(8..24)?, zone)?;
+    let peer = endpoint(v6, be16_at(message, 6)?, message.get(24..40)?, zone)?;
+    let (expires, recv, send) = (u32_at(message, 52)?, u32_at(message, 56)?, u32_at(message, 60)?);
+    let only = attribute(attributes, V6ONLY).and_then(|value| value.first()).map(|&only| only != 0);
+    let listens = state == TcpState::LISTEN;
+    Some(Row {
+        local,
+        peer: (!listens && state != TcpState::CLOSED).then_some(peer),
+        state,
+        v6,
+        v6only: only.filter(|_| v6),
+        recv_queue: if listens { 0 } else { received(state, recv) },
+        send_queue: if listens { 0 } else { outstanding(state, send) },
+        accept_queue: listens.then_some(recv),
+        accept_limit: listens.then_some(send),
+        rests: (timer == TIME_WAIT_TIMER).then(|| Duration::from_millis(expires.into())),
+        uid: u32_at(message, 64)?,
+        inode: u32_at(message, 68)?.into(),
+        cookie: u64::from(u32_at(message, 44)?) | u64::from(u32_at(message, 48)?) << 32,
+    })
+}
+
+/// The kernel counts in sequence numbers, of which a FIN has one until recv has reported the end of the stream.
+pub(super) fn received(state: TcpState, queue: u32) -> u32 {
+    match state {
+        TcpState::CLOSE_WAIT | TcpState::LAST_ACK | TcpState::CLOSING => queue.saturating_sub(1),
+        _ => queue,
+    }
+}
+
+/// A SYN and a FIN have one number each, which is outstanding in these states.
+pub(super) fn outstanding(state: TcpState, queue: u32) -> u32 {
+    match state {
+        TcpState::SYN_SENT | TcpState::FIN_WAIT_1 | TcpState::CLOSING | TcpState::LAST_ACK => queue.saturating_sub(1),
+        _ => queue,
+    }
+}
+
+fn endpoint(v6: bool, port: u16, bytes: &[u8], zone: u32) -> Option<SocketAddr> {
+    if !v6 {
+        let v4: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
+        return Some(SocketAddr::new(Ipv4Addr::from(v4).into(), port));
+    }
+    let ip = Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?);
+    // The interface is any that the socket is bound to; only in these addresses does it tell hosts apart.
+    Some(SocketAddrV6::new(ip, port, 0, if ip.is_unicast_link_local() { zone } else { 0 }).into())
+}
+
+/// The value of an attribute (`struct nlattr`, netlink(7)).
+fn attribute(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    while let (Some(length), Some(kind)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
+        let length = usize::from(length);
+        let value = bytes.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes)
+}
+
+fn be16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+}
