@@ -42,11 +42,13 @@ from ._socklens import (
 
 # What is imported when it is first used: most programs need none of it, and all would pay for threads and event loops.
 _LATER = dict.fromkeys(("Client", "Dropped", "Roster", "Server", "ServerError"), "server") | {"aio": "aio"}
+_LATER |= dict.fromkeys(("PortDiff", "PortRow", "PortTable", "Role", "ports"), "_ports")
 _LATER |= dict.fromkeys(("Cause", "Diagnosis", "Fact", "explain", "explain_errors"), "_explain")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aio as aio
+    from ._ports import PortDiff, PortRow, PortTable, Role, ports
     from ._explain import Cause, Diagnosis, Fact, explain, explain_errors
     from .server import Client, Dropped, Roster, Server, ServerError
 del TYPE_CHECKING
@@ -100,6 +102,10 @@ __all__ = [
     "Listener",
     "OnMessage",
     "OutputBuffer",
+    "PortDiff",
+    "PortRow",
+    "PortTable",
+    "Role",
     "Roster",
     "Server",
     "ServerError",
@@ -113,5 +119,6 @@ __all__ = [
     "get_default_timeout",
     "listen",
     "pair",
+    "ports",
     "set_default_timeout",
 ]

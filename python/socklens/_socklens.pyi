@@ -41,8 +41,11 @@ __all__ = [
     "__version__",
     "_endpoint",
     "_holders",
+    "_interfaces",
     "_listen",
     "_seconds",
+    "_port_table",
+    "_resolve",
     "connect",
     "get_default_timeout",
     "pair",
@@ -119,6 +122,28 @@ class _Connecting:
     def _ask(self, readiness: _Readiness, write: bool, way: _OnItsWay | None) -> int | None: ...
     def step(self, timeout: _Timeout) -> Connection: ...
     def give_up(self) -> None: ...
+# protocol, local, peer, state, recv_queue, send_queue, pid, program, role, accept_queue, accept_limit, seconds_left, uid, inode, cookie
+_PortRow: TypeAlias = tuple[
+    str,
+    Address,
+    Address | None,
+    TcpState,
+    int | None,
+    int | None,
+    int | None,
+    str | None,
+    str | None,
+    int | None,
+    int | None,
+    float | None,
+    int | None,
+    int,
+    int,
+]
+
+def _port_table(port: int | None, source: str | None = None) -> tuple[list[_PortRow], str, int] | None: ...
+def _interfaces() -> list[tuple[str, str, int, str, bool | None]]: ...
+def _resolve(host: str, port: int, timeout: _Timeout = ...) -> list[Address]: ...
 
 @final
 class TcpState:

@@ -9,10 +9,12 @@ mod errors;
 mod handover;
 mod info;
 mod listener;
+mod machine;
 mod on_message;
 mod opening;
 mod options;
 mod patience;
+mod ports;
 mod receiving;
 mod sending;
 mod server;
@@ -37,9 +39,13 @@ mod _socklens {
     #[pymodule_export]
     use super::listener::Listener;
     #[pymodule_export]
+    use super::machine::{interfaces, resolve};
+    #[pymodule_export]
     use super::on_message::OnMessage;
     #[pymodule_export]
     use super::opening::{bind_listener, connect, get_default_timeout, holders, pair, parts, set_default_timeout};
+    #[pymodule_export]
+    use super::ports::table;
     #[pymodule_export]
     use super::receiving::Lines;
     #[pymodule_export]

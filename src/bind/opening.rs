@@ -15,7 +15,7 @@ use crate::core::{self, Listening, Opening, Timeout, ports};
 
 static DEFAULT_TIMEOUT: Mutex<Timeout> = Mutex::new(Timeout::Forever);
 
-fn default_timeout() -> Timeout {
+pub(super) fn default_timeout() -> Timeout {
     *DEFAULT_TIMEOUT.lock()
 }
 

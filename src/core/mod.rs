@@ -11,6 +11,7 @@ mod forked;
 pub mod framing;
 pub mod gate;
 pub mod info;
+pub mod interfaces;
 pub mod listener;
 pub mod memory;
 pub mod ports;
