@@ -41,15 +41,38 @@ from ._socklens import (
 )
 
 # What is imported when it is first used: most programs need none of it, and all would pay for threads and event loops.
-_LATER = dict.fromkeys(("Client", "Dropped", "Roster", "Server", "ServerError"), "server") | {"aio": "aio"}
-_LATER |= dict.fromkeys(("PortDiff", "PortRow", "PortTable", "Role", "ports"), "_ports")
-_LATER |= dict.fromkeys(("Cause", "Diagnosis", "Fact", "explain", "explain_errors"), "_explain")
+_LATER = {
+    name: module
+    for module, names in {
+        "_explain": ("Cause", "Diagnosis", "Fact", "explain", "explain_errors"),
+        "_ports": (
+            *("AddressTable", "MachineAddress", "PortCheck", "PortDiff", "PortRow", "PortTable", "Resolved", "Role"),
+            *("addresses", "port_check", "ports", "resolve"),
+        ),
+        "aio": ("aio",),
+        "server": ("Client", "Dropped", "Roster", "Server", "ServerError"),
+    }.items()
+    for name in names
+}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aio as aio
-    from ._ports import PortDiff, PortRow, PortTable, Role, ports
     from ._explain import Cause, Diagnosis, Fact, explain, explain_errors
+    from ._ports import (
+        AddressTable,
+        MachineAddress,
+        PortCheck,
+        PortDiff,
+        PortRow,
+        PortTable,
+        Resolved,
+        Role,
+        addresses,
+        port_check,
+        ports,
+        resolve,
+    )
     from .server import Client, Dropped, Roster, Server, ServerError
 del TYPE_CHECKING
 
@@ -82,6 +105,7 @@ if "IPython" in _sys.modules:
 
 __all__ = [
     "Address",
+    "AddressTable",
     "Backlog",
     "Cause",
     "Chat",
@@ -100,11 +124,14 @@ __all__ = [
     "LineEcho",
     "Lines",
     "Listener",
+    "MachineAddress",
     "OnMessage",
     "OutputBuffer",
+    "PortCheck",
     "PortDiff",
     "PortRow",
     "PortTable",
+    "Resolved",
     "Role",
     "Roster",
     "Server",
@@ -113,12 +140,15 @@ __all__ = [
     "TcpState",
     "Totals",
     "__version__",
+    "addresses",
     "connect",
     "explain",
     "explain_errors",
     "get_default_timeout",
     "listen",
     "pair",
+    "port_check",
     "ports",
+    "resolve",
     "set_default_timeout",
 ]

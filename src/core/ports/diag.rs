@@ -97,7 +97,7 @@ pub(super) fn parse(mut bytes: &[u8], rows: &mut Vec<Row>) -> Said {
         let Some(body) = bytes.get(HEADER..length) else { return Said::Refused(BAD_MESSAGE) };
         match kind {
             DONE | ERROR => {
-                return match u32_at(body, 0).map_or(0, |code| code.cast_signed().wrapping_neg()) {
+                return match u32_at(body, 0).map_or(0, |code| i32::from_ne_bytes(code.to_ne_bytes()).wrapping_neg()) {
                     0 => Said::All,
                     errno => Said::Refused(errno),
                 };
