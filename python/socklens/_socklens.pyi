@@ -123,6 +123,8 @@ class _Connecting:
     def step(self, timeout: _Timeout) -> Connection: ...
     def give_up(self) -> None: ...
 # protocol, local, peer, state, recv_queue, send_queue, pid, program, role, accept_queue, accept_limit, seconds_left, uid, inode, cookie
+# and the owner: a variable's name, the place in it, and (file, line, cell)
+_PortOwner: TypeAlias = tuple[str | None, object, tuple[str, int, int | None] | None]
 _PortRow: TypeAlias = tuple[
     str,
     Address,
@@ -139,9 +141,12 @@ _PortRow: TypeAlias = tuple[
     int | None,
     int,
     int,
+    _PortOwner | None,
 ]
 
-def _port_table(port: int | None, source: str | None = None) -> tuple[list[_PortRow], str, int] | None: ...
+def _port_table(
+    port: int | None, mine: list[tuple[str | None, object, Connection | Listener | int]], source: str | None = None
+) -> tuple[list[_PortRow], str, int] | None: ...
 def _interfaces() -> list[tuple[str, str, int, str, bool | None]]: ...
 def _resolve(host: str, port: int, timeout: _Timeout = ...) -> list[Address]: ...
 

@@ -29,7 +29,7 @@ use crate::core;
 pub(super) struct Connection {
     /// Shared with the server that drives it, if one does.
     pub(super) core: Arc<core::Connection>,
-    site: Site,
+    pub(super) site: Site,
     closing: Closing,
 }
 

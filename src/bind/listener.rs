@@ -27,7 +27,7 @@ use crate::core;
 pub(super) struct Listener {
     /// Shared with the server that accepts from it, if one does.
     pub(super) core: Arc<core::Listener>,
-    site: Site,
+    pub(super) site: Site,
     closing: Closing,
     accepted: Mutex<Roll>,
 }

@@ -13,6 +13,7 @@ mod machine;
 mod on_message;
 mod opening;
 mod options;
+mod owners;
 mod patience;
 mod ports;
 mod receiving;

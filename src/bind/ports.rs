@@ -10,18 +10,21 @@ use pyo3::types::{PyList, PyString, PyTuple};
 
 use super::arguments::python_address;
 use super::info::TcpState;
+use super::owners::Owners;
 use super::patience::unhurried;
 use crate::core::ports::{self, Entry, Role, Source};
 
 /// The table at one moment as (rows, source, processes that hide what they have), or None where it cannot be read here.
 ///
 /// A row is (protocol, local, peer, state, recv_queue, send_queue, pid, program, role, accept_queue, accept_limit, seconds_left, uid, inode,
-/// cookie); `source` "sock_diag" or "/proc/net/tcp" asks that one alone.
+/// cookie, owner); an owner is (name, place, (file, line, cell)) of what `mine` has, as (name, place, object). `source` "sock_diag" or
+/// "/proc/net/tcp" asks that one alone.
 #[pyfunction]
-#[pyo3(name = "_port_table", signature = (port, source=None))]
+#[pyo3(name = "_port_table", signature = (port, mine, source=None))]
 pub(super) fn table<'py>(
     py: Python<'py>,
     port: Option<u16>,
+    mine: &Bound<'py, PyList>,
     source: Option<&str>,
 ) -> PyResult<Option<(Bound<'py, PyList>, &'static str, usize)>> {
     let source = match source {
@@ -31,7 +34,7 @@ pub(super) fn table<'py>(
         Some(other) => return Err(PyValueError::new_err(format!("no source of rows is called {other:?}"))),
     };
     let Some(table) = unhurried(py, || Ok(ports::table(port, source)))? else { return Ok(None) };
-    let mut values = Values { py, addresses: HashMap::new(), states: HashMap::new(), programs: HashMap::new() };
+    let mut values = Values { py, owners: Owners::of(mine)?, this: std::process::id(), addresses: HashMap::new(), states: HashMap::new(), programs: HashMap::new() };
     let rows = table.entries.iter().map(|entry| values.row(entry)).collect::<PyResult<Vec<_>>>()?;
     let told = match table.source {
         Source::SockDiag => "sock_diag",
@@ -43,6 +46,8 @@ pub(super) fn table<'py>(
 /// Values that many rows have are made once: a table may have ten thousand rows.
 struct Values<'py> {
     py: Python<'py>,
+    owners: Owners<'py>,
+    this: u32,
     addresses: HashMap<SocketAddr, Bound<'py, PyAny>>,
     states: HashMap<u8, Bound<'py, TcpState>>,
     programs: HashMap<u32, Bound<'py, PyString>>,
@@ -68,6 +73,7 @@ impl<'py> Values<'py> {
             self.value(row.uid)?,
             self.value(row.inode)?,
             self.value(row.cookie)?,
+            self.value(self.owners.find(entry, self.this))?,
         ];
         PyTuple::new(self.py, fields)
     }

@@ -44,6 +44,11 @@ impl Site {
         Self { file: self.file.as_ref().map(|file| file.clone_ref(py)), line: self.line, cell: self.cell }
     }
 
+    /// File, line and cell, for who finds the words later; `None` if it is not known.
+    pub(super) fn parts(&self, py: Python<'_>) -> Option<(Py<PyString>, i32, Option<u32>)> {
+        self.file.as_ref().map(|file| (file.clone_ref(py), self.line, self.cell))
+    }
+
     /// In words: "chat.py, line 12", or the notebook cell.
     pub(super) fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let Some(file) = &self.file else { return Ok("somewhere outside Python code".into()) };

@@ -26,7 +26,8 @@ pub enum Kind {
     Loopback,
     /// The machines on the same link (RFC 3927, RFC 4291 section 2.5.6).
     LinkLocal,
-    /// The machines of one organisation or household (RFC 1918, RFC 4193), or of one provider (RFC 6598).
+    /// The machines of one organisation or household (RFC 1918, RFC 4193), or of one provider (RFC 6598); addresses for examples, which nobody
+    /// routes, are among them (RFC 5737, RFC 3849).
     Private,
     /// Everybody, as far as firewalls let them.
     Global,
@@ -60,9 +61,9 @@ pub fn kind(ip: IpAddr) -> Kind {
     match ip.to_canonical() {
         ip if ip.is_loopback() => Kind::Loopback,
         IpAddr::V4(v4) if v4.is_link_local() => Kind::LinkLocal,
-        IpAddr::V4(v4) if v4.is_private() || is_shared(v4) => Kind::Private,
+        IpAddr::V4(v4) if v4.is_private() || is_shared(v4) || v4.is_documentation() => Kind::Private,
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Kind::LinkLocal,
-        IpAddr::V6(v6) if v6.is_unique_local() => Kind::Private,
+        IpAddr::V6(v6) if v6.is_unique_local() || v6.segments()[..2] == [0x2001, 0xdb8] => Kind::Private,
         _ => Kind::Global,
     }
 }
@@ -92,7 +93,9 @@ mod tests {
             ("100.127.0.1", Kind::Private),
             ("100.128.0.1", Kind::Global),
             ("fd12::1", Kind::Private),
-            ("2001:db8::1", Kind::Global),
+            ("2001:db8::1", Kind::Private),
+            ("192.0.2.2", Kind::Private),
+            ("2606:4700::1", Kind::Global),
             ("8.8.8.8", Kind::Global),
         ] {
             assert_eq!(kind(text.parse().unwrap()), expected, "{text}");

@@ -83,7 +83,7 @@ def _row(psutil: Any, conn: Any, listening: set[int], names: dict[int, str | Non
     protocol = "tcp6" if conn.family.name == "AF_INET6" else "tcp"
     role = _role(state, conn.laddr.port, peer, listening)
     local = Address(conn.laddr.ip, conn.laddr.port)
-    return (protocol, local, peer, state, None, None, pid, program, role, None, None, None, None, 0, 0)
+    return (protocol, local, peer, state, None, None, pid, program, role, None, None, None, None, 0, 0, None)
 
 
 def _role(state: TcpState, port: int, peer: Address | None, listening: set[int]) -> str | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from os import getpid
 
 from .._address import Address
 from .._socklens import _port_table
-from ._mine import Mine
+from ._mine import sockets
 from ._row import PortRow
 from ._table import PortTable
 from ._wanted import AnyState, port_number
@@ -41,17 +40,15 @@ def ports(
     # At the top of a program these are the variables that are looked at anyway.
     local = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
     number = None if port is None else port_number(port)
-    return look(number, local=local).filter(number, host, state, pid, mine)
+    return look(number, local=local).filter(None, host, state, pid, mine)
 
 
 def look(port: int | None = None, *, source: str | None = None, local: dict[str, object] | None = None) -> PortTable:
     """The table, or its rows with one port at either end; `source` asks one teller alone: "sock_diag", "/proc/net/tcp", "psutil"."""
-    told = None if source == "psutil" else _port_table(port, source)
+    told = None if source == "psutil" else _port_table(port, sockets(local or {}), source)
     if told is None:
         from ._elsewhere import table
 
         told = table(port)
-    raw, told_by, closed_doors = told
-    this = getpid()
-    mine = Mine(local or {})
-    return PortTable([PortRow(row, mine.of(row, this)) for row in raw], told_by, closed_doors)
+    rows, told_by, closed_doors = told
+    return PortTable(map(PortRow, rows), told_by, closed_doors)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from .. import _cells
 from .._address import Address
 from .._socklens import TcpState
 
@@ -25,8 +26,13 @@ Raw: TypeAlias = tuple[
     int | None,
     int,
     int,
+    tuple[str | None, object, tuple[str, int, int | None] | None] | None,
 ]
 """A row as the compiled half hands it over; `PortRow` names the fields in this order."""
+
+
+# What stands behind a variable's name when the socket is in what it holds: an index, a key, or nothing.
+_PLACE = {type(None): ""}
 
 
 class Role(StrEnum):
@@ -57,15 +63,20 @@ class Owner:
 class PortRow:
     """One socket at one moment, as the kernel's table has it. What the system does not tell is None."""
 
-    # As a dictionary, so that Shift-Tab explains it.
-    __slots__ = {
-        "_raw": None,
-        "owner": "The variable of this program that has it, and the cell or line that made it; None for sockets of others.",
-    }
+    __slots__ = ("_raw",)
 
-    def __init__(self, raw: Raw, owner: Owner | None = None) -> None:
+    def __init__(self, raw: Raw) -> None:
         self._raw = raw
-        self.owner = owner
+
+    @property
+    def owner(self) -> Owner | None:
+        """The variable of this program that has it, and the cell or line that made it; None for sockets of others."""
+        found = self._raw[15]
+        if found is None:
+            return None
+        name, place, site = found
+        variable = None if name is None else name + _PLACE.get(type(place), "[{!r}]").format(place)
+        return Owner(variable, None if site is None else _cells.describe(*site))
 
     @property
     def protocol(self) -> str:
@@ -184,10 +195,10 @@ class PortRow:
         }
 
     def __eq__(self, other: object) -> bool:
-        return (self._raw, self.owner) == (other._raw, other.owner) if isinstance(other, PortRow) else NotImplemented
+        return self._raw == other._raw if isinstance(other, PortRow) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self._raw, self.owner))
+        return hash(self._raw)
 
     def __repr__(self) -> str:
         from ..display.ports import row_line

@@ -67,7 +67,9 @@ class PortTable(Sequence[PortRow]):
             ValueError, TypeError, OverflowError: there is no such port, host, state or role.
         """
         asked = tests(port, host, state, pid, mine, role)
-        kept = [row for row in self._rows if all(test(row) for test in asked) and (where is None or where(row))]
+        kept: Sequence[PortRow] = self._rows
+        for test in (*asked, *(() if where is None else (where,))):
+            kept = [row for row in kept if test(row)]
         return self._with(kept)
 
     def sort(self, by: str | Callable[[PortRow], object] = "local", *, reverse: bool = False) -> PortTable:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..display.screen import Screen, ScreenGone, discard_stdout
-from .endpoint import FORMS, endpoint, needs_port
+from .endpoint import FORMS, endpoint, needs_port, port_number
 from .failure import tell
 
 _INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
@@ -40,6 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             if port is None:
                 raise needs_port(host, "connect")
             return connect(host, port)
+        if args.command == "ports":
+            from .ports import show_ports
+
+            return show_ports(
+                Screen(sys.stdout), port_number(args.port), state=args.state, pid=args.pid, watch=args.watch
+            )
         parser.print_help()
         return 0
     except KeyboardInterrupt:
@@ -56,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="socklens",
         description="Real TCP sockets you can see through.",
-        epilog="examples:\n  socklens tour --step\n  socklens listen 6666\n  socklens connect 127.0.0.1:6666",
+        epilog="examples:\n  socklens tour --step\n  socklens listen 6666\n  socklens connect 127.0.0.1:6666\n"
+        "  socklens ports --watch 6666",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"socklens {__version__}")
@@ -73,4 +80,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "port", metavar="PORT", nargs="?", help="as a word of its own; without a host, on 127.0.0.1"
         )
+    text = "the TCP sockets of this machine: ports, states, programs"
+    ports = commands.add_parser("ports", help=text, description=text)
+    ports.add_argument("port", metavar="PORT", nargs="?", help="only sockets with this port at either end")
+    ports.add_argument("--state", metavar="STATE", help="only this state, such as LISTEN or TIME_WAIT")
+    ports.add_argument("--pid", metavar="PID", type=int, help="only sockets of this process")
+    ports.add_argument("--watch", action="store_true", help="look again every second, until Ctrl-C")
     return parser

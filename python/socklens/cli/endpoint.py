@@ -26,6 +26,15 @@ def endpoint(word: str, port: str | None, command: str) -> tuple[str, int | None
     return _endpoint(word, None)
 
 
+def port_number(word: str | None) -> int | None:
+    """The port that `socklens ports` is asked for, written 6666 or :6666; None if there is none.
+
+    Raises:
+        ValueError, OverflowError: there is no such port.
+    """
+    return None if word is None else _endpoint(_LOOPBACK, _port(word.removeprefix(":"), "ports"))[1]
+
+
 def needs_port(host: str, command: str) -> ValueError:
     """The error for a host without a port, with the command as it should have been typed."""
     return ValueError(f"{command} needs a port beside the host: {_typed(command, host)}")
@@ -39,4 +48,6 @@ def _port(word: str, command: str) -> int:
 
 
 def _typed(command: str, host: str) -> str:
+    if command == "ports":
+        return f"socklens ports {_EXAMPLE_PORT}"
     return f"socklens {command} {Address(host, _EXAMPLE_PORT)}"

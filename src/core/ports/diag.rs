@@ -191,3 +191,90 @@ fn be16_at(bytes: &[u8], at: usize) -> Option<u16> {
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+
+    // A dual-stack listener on port 38847 with backlog 7 and one client in its queue; a connection accepted from it, of which the client has sent
+    // five bytes and closed; the client in the queue. Recorded on Linux 6.18.
+    const LISTENER: &str = "8400000014000200000000008d1600000a0a000097bf0000000000000000000000000000000000000000000000000000000000000000000\
+        0000000005f29020000000000000000000100000007000000000000000ecb8f00050008000000000005000b000000000008000f00000000000c00150001000\
+        0000000000006001600120000 00";
+    const ACCEPTED: &str = "7c00000014000200000000008d1600000a08000097bfc6ee00000000000000000000ffff7f00000100000000000000000000ffff7f0000010\
+        000000060290200000000000000000006000000000000000000000010cb8f00050008000100000008000f00000000000c0015000100000000000000060016\
+        0012000000";
+    const QUEUED: &str = "7c00000014000200000000008d1600000a01000097bfc6f400000000000000000000ffff7f00000100000000000000000000ffff7f000001000\
+        0000061290200000000000000000000000000000000000000000000000000050008000000000008000f00000000000c001500010000000000000006001600\
+        12000000";
+    const END: &str = "1400000003000200000000008d16000000000000";
+
+    fn bytes(recorded: &[&str]) -> Vec<u8> {
+        let digits: Vec<char> = recorded.concat().chars().filter(char::is_ascii_hexdigit).collect();
+        digits.chunks(2).filter_map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).ok()).collect()
+    }
+
+    #[test]
+    fn recorded_answers() {
+        let mut rows = Vec::new();
+        assert_eq!(parse(&bytes(&[LISTENER, ACCEPTED, QUEUED]), &mut rows), Said::More);
+        assert_eq!(parse(&bytes(&[END]), &mut rows), Said::All);
+        assert_eq!(rows.len(), 3);
+        let listener = &rows[0];
+        assert_eq!((listener.state, listener.local, listener.peer), (TcpState::LISTEN, "[::]:38847".parse().unwrap(), None));
+        assert_eq!((listener.accept_queue, listener.accept_limit, listener.v6only), (Some(1), Some(7), Some(false)));
+        assert_eq!((listener.recv_queue, listener.send_queue), (0, 0));
+        let accepted = &rows[1];
+        assert_eq!((accepted.state, accepted.recv_queue), (TcpState::CLOSE_WAIT, 5), "the FIN is no byte");
+        assert_eq!(accepted.peer, Some("[::ffff:127.0.0.1]:50926".parse().unwrap()));
+        assert_eq!((accepted.inode, accepted.cookie, accepted.uid), (0x8f_cb10, 0x2_2960, 0));
+        assert_eq!((rows[2].state, rows[2].inode, rows[2].accept_queue), (TcpState::ESTABLISHED, 0, None));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_row() {
+        let whole = bytes(&[ACCEPTED]);
+        for length in 0..whole.len() {
+            let mut rows = Vec::new();
+            let said = parse(&whole[..length], &mut rows);
+            assert!(rows.is_empty(), "{length} bytes gave {rows:?}");
+            assert!(matches!(said, Said::More | Said::Refused(libc::EBADMSG)), "{length}: {said:?}");
+        }
+        // A message that says it is shorter than its own header.
+        let mut short = whole;
+        short[..4].copy_from_slice(&8u32.to_ne_bytes());
+        assert_eq!(parse(&short, &mut Vec::new()), Said::Refused(libc::EBADMSG));
+    }
+
+    #[test]
+    fn a_refusal_has_its_number() {
+        let mut error = bytes(&[END]);
+        error[4..6].copy_from_slice(&ERROR.to_ne_bytes());
+        error[16..20].copy_from_slice(&(-libc::ENOENT).to_ne_bytes());
+        assert_eq!(parse(&error, &mut Vec::new()), Said::Refused(libc::ENOENT));
+    }
+
+    #[test]
+    fn time_wait_has_its_timer() {
+        let mut resting = bytes(&[QUEUED]);
+        resting[17] = TcpState::TIME_WAIT as u8;
+        resting[18] = TIME_WAIT_TIMER;
+        resting[68..72].copy_from_slice(&59_860u32.to_ne_bytes());
+        let mut rows = Vec::new();
+        parse(&resting, &mut rows);
+        assert_eq!((rows[0].state, rows[0].rests), (TcpState::TIME_WAIT, Some(Duration::from_millis(59_860))));
+    }
+
+    #[test]
+    fn a_question_as_the_kernel_reads_it() {
+        let asked = exact("127.0.0.1:6666".parse().unwrap(), "127.0.0.110:50320".parse().unwrap());
+        assert_eq!(asked.len(), 72);
+        assert_eq!(asked[..16], [72, 0, 0, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(asked[16..18], [2, 6]);
+        assert_eq!(asked[24..28], [0x1a, 0x0a, 0xc4, 0x90]);
+        assert_eq!((&asked[28..32], &asked[44..48]), (&[127, 0, 0, 1][..], &[127, 0, 0, 110][..]));
+        assert_eq!(asked[64..], [0xff; 8], "any cookie");
+        let all = dump(Family::V6, EVERYTHING, 80, 0);
+        assert_eq!((all[6..8].to_vec(), all[16], all[24..28].to_vec()), (vec![1, 3], 10, vec![0, 80, 0, 0]));
+    }
+}
