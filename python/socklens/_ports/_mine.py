@@ -1,5 +1,5 @@
-"""Which sockets this program's variables have. Only looks: at the variables of the person at the keyboard, and one level into lists, tuples, sets
-and dictionaries.
+"""Which sockets this program's variables have. Only looks: at the variables of the person at the keyboard, and one level into lists,
+tuples, sets and dictionaries.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Found: TypeAlias = tuple[str | None, object, Connection | Listener | int]
 
 
 def sockets(local: dict[str, Any]) -> list[Found]:
-    """Every socket that has a name, the best name first: ``b``, then ``clients[3]``; then listeners and what they accepted, without a name."""
-    kinds: tuple[type, ...] = (Connection, Listener)
+    """Every socket that has a name, the best first: ``b``, then ``clients[3]``; then listeners and what they accepted, without one."""
+    kinds: Any = (Connection, Listener)  # as isinstance wants them
     module, serving = sys.modules.get("socket"), sys.modules.get("socklens.server")
-    plain = () if module is None else (module.socket,)
+    plain: tuple[type, ...] = () if module is None else (module.socket,)
     named: list[Found] = []
     inside: list[Found] = []
     # The variables of the function that asks come last: a name in the notebook is found again.
@@ -44,7 +44,7 @@ def sockets(local: dict[str, Any]) -> list[Found]:
     return named + inside + nameless
 
 
-def _inside(name: str, values: Any, kinds: tuple[type, ...], plain: tuple[type, ...]) -> list[Found]:
+def _inside(name: str, values: Any, kinds: Any, plain: tuple[type, ...]) -> list[Found]:
     """The sockets in a container."""
     if isinstance(values, dict):
         pairs = list(values.items())[:_MOST]

@@ -31,10 +31,6 @@ Raw: TypeAlias = tuple[
 """A row as the compiled half hands it over; `PortRow` names the fields in this order."""
 
 
-# What stands behind a variable's name when the socket is in what it holds: an index, a key, or nothing.
-_PLACE = {type(None): ""}
-
-
 class Role(StrEnum):
     """What a socket is to others, derived from the whole table. Each is also its text: ``role == "client"``."""
 
@@ -75,7 +71,7 @@ class PortRow:
         if found is None:
             return None
         name, place, site = found
-        variable = None if name is None else name + _PLACE.get(type(place), "[{!r}]").format(place)
+        variable = None if name is None else name + ("" if place is None else f"[{place!r}]")
         return Owner(variable, None if site is None else _cells.describe(*site))
 
     @property
