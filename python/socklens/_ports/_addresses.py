@@ -16,16 +16,26 @@ _MEANING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MachineAddress:
     """One address that a program on this machine can listen on. Observed: interface, host, prefix, up; derived: kind, meaning."""
+
+    # As a dictionary, so that Shift-Tab explains them.
+    __slots__ = {
+        "host": "The address as text; a link-local one of IPv6 with its zone.",
+        "interface": "The name of the network interface that has it.",
+        "kind": 'Who can reach it: "loopback", "link-local", "private", "global"; "all" for 0.0.0.0 and ::.',
+        "meaning": "What it would mean to listen there, in words.",
+        "prefix": "How many of its bits name the network.",
+        "up": "Whether the interface works now; None if that is not told.",
+    }
 
     interface: str
     host: str
     prefix: int
     kind: str
     meaning: str
-    up: bool | None = None
+    up: bool | None
 
 
 class AddressTable(Sequence[MachineAddress]):
@@ -119,5 +129,5 @@ def _all(rows: Sequence[MachineAddress]) -> list[MachineAddress]:
         meaning = f"all {family} addresses of this machine at once ({adds}), and those that it gets later"
         if family == "IPv6":
             meaning += "; with dual_stack=True those of IPv4 too"
-        found.append(MachineAddress("(all)", every, prefix, "all", meaning))
+        found.append(MachineAddress("(all)", every, prefix, "all", meaning, None))
     return found

@@ -25,23 +25,28 @@ BLOCKED_BY_BROWSERS = frozenset(
 """Ports that a browser does not connect to, so that no web page can talk to other services (Fetch standard, "port blocking")."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PortCheck:
     """What was found about one port at one moment. It prints as a list of facts; what the system does not tell is None."""
 
+    # As a dictionary, so that Shift-Tab explains them.
+    __slots__ = {
+        "blocked_by_browsers": "Whether browsers refuse to connect to it; 6665 to 6669 among others.",
+        "ephemeral": "Whether the kernel gives it to clients by itself (net.ipv4.ip_local_port_range): it may be taken at any time.",
+        "port": "The port that was asked about.",
+        "privileged": "Whether only root may listen on it (net.ipv4.ip_unprivileged_port_start).",
+        "reserved": "Whether the administrator keeps it from being given to clients (net.ipv4.ip_local_reserved_ports).",
+        "rows": "The sockets that have it as their local port.",
+        "service": "The name that is registered for it on this machine (services(5)); None if there is none.",
+    }
+
     port: int
     service: str | None
-    """The name that is registered for it on this machine (services(5)); None if there is none."""
     privileged: bool | None
-    """Whether only root may listen on it (net.ipv4.ip_unprivileged_port_start)."""
     reserved: bool | None
-    """Whether the administrator keeps it from being given to clients (net.ipv4.ip_local_reserved_ports)."""
     ephemeral: bool | None
-    """Whether the kernel gives it to clients by itself (net.ipv4.ip_local_port_range): it may be taken at any time."""
     blocked_by_browsers: bool
-    """Whether browsers refuse to connect to it; 6665 to 6669 among others."""
     rows: PortTable
-    """The sockets that have it as their local port."""
 
     @property
     def listeners(self) -> PortTable:
