@@ -15,7 +15,7 @@ from typing import Any
 import socklens as sl
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT, TALK = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FIRST, SESSION, CHAT, TALK, PORTS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def shape(output: str) -> str:
@@ -56,3 +56,13 @@ def test_the_same_in_async_code() -> None:
         names: dict[str, Any] = {"sl": sl, "server": server}
         exec(TALK, names)
         assert asyncio.run(names["talk"]()) == b"hello\n"
+
+
+def test_the_ports() -> None:
+    changes = re.sub(r"^\.\.\. +#", "listener = sl.listen() #", PORTS, flags=re.MULTILINE)
+    assert changes != PORTS
+    names: dict[str, Any] = {"sl": sl}
+    exec(changes, names)
+    with names["listener"] as listener:
+        found = sl.ports(mine=True).diff(names["before"])
+        assert [row.local for row in found.opened if row.role == "listener"] == [listener.local_addr]

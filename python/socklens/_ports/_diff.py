@@ -10,13 +10,15 @@ from ._row import PortRow
 if TYPE_CHECKING:
     from ._table import PortTable
 
-_COMPARED = ("state", "pid", "role", "recv_queue", "send_queue", "accept_queue", "accept_limit")
+_COMPARED = ("state", "pid", "role", "accept_limit")
+_COMPARED_OF_OURS = (*_COMPARED, "recv_queue", "send_queue", "accept_queue")
 
 
 class PortDiff:
     """The difference between two tables of sockets; true in a condition if there is one. It prints as a list of lines.
 
-    A socket is known by its four-tuple and the kernel's own mark of it, so that a successor with the same endpoints is another.
+    A socket is known by its four-tuple and the kernel's own mark of it, so that a successor with the same endpoints is another. Queues are
+    compared only where a variable of this program has the socket.
     """
 
     # As a dictionary, so that Shift-Tab explains them.
@@ -58,5 +60,8 @@ def between(
 
 
 def differences(before: PortRow, after: PortRow) -> list[str]:
-    """The names of what is not as it was; time that passes is no difference."""
-    return [name for name in _COMPARED if getattr(before, name) != getattr(after, name)]
+    """The names of what is not as it was. Time that passes is no difference; queues are compared only where a variable has the socket:
+    those of others, such as the notebook's own connections, change all the time.
+    """
+    names = _COMPARED if before.owner is None and after.owner is None else _COMPARED_OF_OURS
+    return [name for name in names if getattr(before, name) != getattr(after, name)]

@@ -19,9 +19,9 @@ MOST_LISTED = 60
 MOST_TOGETHER = 12
 """Rows that it shows of one local port."""
 
-_HEAD = ("local", "peer", "state", "to read", "unacked", "program", "role", "note", "in this program")
-_NUMBERS = (3, 4)
-_DIFF_HEAD = ("", *_HEAD[:2], *_HEAD[2:3], *_HEAD[5:])
+_HEAD = ("local", "peer", "state", "role", "note", "in this program", "to read", "unacked", "program")
+_NUMBERS = (6, 7)
+_DIFF_HEAD = ("", *_HEAD[:6], _HEAD[8])
 
 
 def as_text(table: PortTable, most: int | None = MOST_LISTED, width: int | None = None) -> str:
@@ -57,7 +57,8 @@ def drawing(table: PortTable, most: int | None = MOST_LISTED) -> Drawing:
 def row_line(row: PortRow) -> str:
     """One row in one line."""
     ends = str(row.local) if row.peer is None else f"{row.local} -> {row.peer}"
-    facts = (*_cells(row)[5:8], "" if row.owner is None else str(row.owner))
+    of = _cells(row)
+    facts = (of[8], *of[3:6])
     return ", ".join([f"{ends} {row.state}", *(escape(fact) for fact in facts if fact)])
 
 
@@ -67,12 +68,12 @@ def _cells(row: PortRow) -> tuple[str, ...]:
         str(row.local),
         "" if row.peer is None else str(row.peer),
         row.state.name,
-        _bytes(row.recv_queue),
-        _bytes(row.send_queue),
-        program or ("?" if row.is_nameless else ""),
         "" if row.role is None else row.role.value,
         row.note,
         "" if row.owner is None else str(row.owner),
+        _bytes(row.recv_queue),
+        _bytes(row.send_queue),
+        program or ("?" if row.is_nameless else ""),
     )
 
 
@@ -132,7 +133,7 @@ def diff_drawing(diff: PortDiff) -> Drawing:
 
 def _diff_cells(what: str, row: PortRow, state: str, note: str) -> tuple[str, ...]:
     of = _cells(row)
-    return (what, of[0], of[1], state, *of[5:7], note, of[8])
+    return (what, of[0], of[1], state, of[3], note, of[5], of[8])
 
 
 def _became(before: PortRow, after: PortRow) -> tuple[str, str]:
