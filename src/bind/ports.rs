@@ -34,7 +34,14 @@ pub(super) fn table<'py>(
         Some(other) => return Err(PyValueError::new_err(format!("no source of rows is called {other:?}"))),
     };
     let Some(table) = unhurried(py, || Ok(ports::table(port, source)))? else { return Ok(None) };
-    let mut values = Values { py, owners: Owners::of(mine)?, this: std::process::id(), addresses: HashMap::new(), states: HashMap::new(), programs: HashMap::new() };
+    let mut values = Values {
+        py,
+        owners: Owners::of(mine)?,
+        this: std::process::id(),
+        addresses: HashMap::new(),
+        states: HashMap::new(),
+        programs: HashMap::new(),
+    };
     let rows = table.entries.iter().map(|entry| values.row(entry)).collect::<PyResult<Vec<_>>>()?;
     let told = match table.source {
         Source::SockDiag => "sock_diag",
