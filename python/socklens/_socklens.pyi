@@ -43,9 +43,9 @@ __all__ = [
     "_holders",
     "_interfaces",
     "_listen",
-    "_seconds",
     "_port_table",
     "_resolve",
+    "_seconds",
     "connect",
     "get_default_timeout",
     "pair",
@@ -122,6 +122,7 @@ class _Connecting:
     def _ask(self, readiness: _Readiness, write: bool, way: _OnItsWay | None) -> int | None: ...
     def step(self, timeout: _Timeout) -> Connection: ...
     def give_up(self) -> None: ...
+
 # protocol, local, peer, state, recv_queue, send_queue, pid, program, role, accept_queue, accept_limit, seconds_left, uid, inode, cookie
 # and the owner: a variable's name, the place in it, and (file, line, cell)
 _PortOwner: TypeAlias = tuple[str | None, object, tuple[str, int, int | None] | None]

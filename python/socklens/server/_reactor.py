@@ -78,10 +78,7 @@ class Reactor:
         """As `Engine.clients`."""
         reactor = self._reactor
         rows = [] if reactor is None else reactor.clients()
-        return [
-            Client(conn, number, since, name, self._rename)
-            for number, conn, since, name in rows
-        ]
+        return [Client(conn, number, since, name, self._rename) for number, conn, since, name in rows]
 
     def _rename(self, client: Client, name: str) -> None:
         if self._reactor is not None:
