@@ -240,3 +240,14 @@ def test_started_and_stopped_many_times() -> None:
         refused(RuntimeError, ["running"], server.start)
         whole(server)
     assert (server.accepted, server.errors) == (1, [])
+
+
+def test_a_handler_that_forgets_to_await_is_told_so() -> None:
+    async def forgetful(conn: sl.Connection) -> None:
+        conn.sendall(conn.recv_line())
+
+    with sl.Server(forgetful) as server, client_of(server) as silent, client_of(server) as other:
+        assert silent.recv() == other.recv() == b""
+        messages = {str(error.exception) for error in server.errors}
+        assert all("await conn.aio.recv()" in message for message in messages)
+        assert [type(error.exception) for error in server.errors] == [RuntimeError, RuntimeError]

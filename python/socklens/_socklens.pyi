@@ -46,6 +46,7 @@ __all__ = [
     "_port_table",
     "_resolve",
     "_seconds",
+    "_serve_in_tasks",
     "connect",
     "get_default_timeout",
     "pair",
@@ -506,6 +507,12 @@ class OnMessage:
     def __new__(
         cls, callback: Callable[[Connection, bytes], Buffer | None], framing: Literal["line", "frame", "chunk"] = "line"
     ) -> Self: ...
+    @property
+    def callback(self) -> Callable[[Connection, bytes], Buffer | None]: ...
+    @property
+    def framing(self) -> Literal["line", "frame", "chunk"]: ...
+
+def _serve_in_tasks() -> None: ...
 
 @final
 class _Reactor:

@@ -46,6 +46,8 @@ mod _socklens {
     #[pymodule_export]
     use super::opening::{bind_listener, connect, get_default_timeout, holders, pair, parts, set_default_timeout};
     #[pymodule_export]
+    use super::patience::serve_in_tasks;
+    #[pymodule_export]
     use super::ports::table;
     #[pymodule_export]
     use super::receiving::Lines;

@@ -90,6 +90,22 @@ impl OnMessage {
         Ok(Self { callback: callback.unbind(), cut })
     }
 
+    /// The function that is called.
+    #[getter]
+    fn callback(&self, py: Python<'_>) -> Py<PyAny> {
+        self.callback.clone_ref(py)
+    }
+
+    /// How bytes become messages: "line", "frame" or "chunk".
+    #[getter]
+    fn framing(&self) -> &'static str {
+        match self.cut {
+            Cut::Line => "line",
+            Cut::Frame => "frame",
+            Cut::Chunk => "chunk",
+        }
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.callback)
     }

@@ -8,10 +8,12 @@ use pyo3::prelude::*;
 
 use super::errors::raise;
 use crate::core::wait::Interrupted;
-use crate::core::{Patience, Result, Timeout, Wait};
+use crate::core::{Error, Patience, Result, Timeout, Wait};
 
 /// A Ctrl-C ends a wait after this long at the most (measured in Jupyter: 10 ms in the middle, 107 ms at the most).
 const SLICE: Duration = Duration::from_millis(50);
+
+const NOT_AT_ALL: Timeout = Timeout::After(Duration::ZERO);
 
 struct Releasing<'py> {
     py: Python<'py>,
@@ -36,11 +38,37 @@ impl Patience for Releasing<'_> {
     }
 }
 
+thread_local! {
+    static SERVES_IN_TASKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that this thread runs the event loop of a server: a call that waits there would keep all its clients waiting, and is refused.
+#[pyfunction]
+#[pyo3(name = "_serve_in_tasks")]
+pub(super) fn serve_in_tasks() {
+    SERVES_IN_TASKS.set(true);
+}
+
 /// Calls the core with leave to wait, and raises what went wrong.
 pub(super) fn waiting<T>(py: Python<'_>, timeout: Timeout, call: impl FnOnce(&mut Wait<'_>) -> Result<T>) -> PyResult<T> {
+    let refused = SERVES_IN_TASKS.get() && timeout != NOT_AT_ALL && matches!(timeout, Timeout::Forever | Timeout::After(_));
     let mut patience = Releasing { py, raised: None };
-    let result = call(&mut Wait::new(timeout, &mut patience));
+    let result = call(&mut Wait::new(if refused { NOT_AT_ALL } else { timeout }, &mut patience));
+    let result = if refused { result.map_err(in_a_task) } else { result };
     result.map_err(|error| raise(py, error, patience.raised))
+}
+
+/// The error of a call that would have had to wait.
+#[cold]
+fn in_a_task(error: Error) -> Error {
+    match error {
+        Error::WouldBlock(text) => Error::Driven(format!(
+            "{text}. To wait here would keep every client of this server waiting, since all of them share this event loop: write await conn.aio.recv() \
+             instead of conn.recv(), and so with every call that waits"
+        )),
+        Error::Partly { sent, cause } => Error::Partly { sent, cause: Box::new(in_a_task(*cause)) },
+        other => other,
+    }
 }
 
 /// Calls the core with something that ends by itself but may take a moment, such as a close that waits for others to leave.

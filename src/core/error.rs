@@ -66,7 +66,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A server reads this connection; nobody else may.
+    /// A server reads this connection, or serves on this thread; nobody else may.
     #[error("{0}")]
     Driven(String),
     /// A number outside its range.

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import ClosedError
-from .._socklens import Connection, Listener
+from .._socklens import Connection, Listener, _serve_in_tasks
 from ._backoff import Backoff
 from ._clients import Clients
 from ._idle import Sweeper
@@ -62,6 +62,7 @@ class Async:
             self._sweeper.start()
 
     def _run(self, ready: Future[None]) -> None:
+        _serve_in_tasks()  # a handler that forgets its await is told so, instead of keeping everybody waiting
         try:
             asyncio.run(self._main(ready))
         except BaseException as error:
