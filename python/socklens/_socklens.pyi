@@ -47,6 +47,7 @@ __all__ = [
     "_resolve",
     "_seconds",
     "_serve_in_tasks",
+    "_look",
     "connect",
     "get_default_timeout",
     "pair",
@@ -151,6 +152,16 @@ def _port_table(
 ) -> tuple[list[_PortRow], str, int] | None: ...
 def _interfaces() -> list[tuple[str, str, int, str, bool | None]]: ...
 def _resolve(host: str, port: int, timeout: _Timeout = ...) -> list[Address]: ...
+# (local, peer, state, backlog, buffers and TCP_INFO of a connection)
+_LookRow: TypeAlias = tuple[
+    Address,
+    Address | None,
+    TcpState | None,
+    tuple[int, int] | None,
+    tuple[InputBuffer, OutputBuffer, TcpInfo | None] | None,
+]
+
+def _look(number: int) -> _LookRow: ...
 
 @final
 class TcpState:
@@ -376,6 +387,8 @@ class Connection:
     def info(self) -> TcpInfo: ...
     @property
     def totals(self) -> Totals: ...
+    @property
+    def _sends(self) -> tuple[int, int, list[int]] | None: ...  # bytes, how many sends, where the last ended
     @property
     def input_buffer(self) -> InputBuffer: ...
     @property

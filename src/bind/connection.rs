@@ -145,6 +145,14 @@ impl Connection {
         Totals(self.core.totals())
     }
 
+    /// The borders between the last sends, for pictures: (bytes sent, number of sends, where the last of them ended in the stream, oldest first).
+    /// None where a server in Rust sends.
+    #[getter]
+    fn _sends(&self) -> Option<(u64, usize, Vec<u64>)> {
+        let sends = self.core.sends();
+        (!self.core.is_driven()).then_some((sends.sent, sends.count, sends.ends))
+    }
+
     /// The bytes that have come and were not taken yet: a frozen InputBuffer.
     #[getter]
     fn input_buffer(&self, py: Python<'_>) -> PyResult<InputBuffer> {

@@ -9,6 +9,7 @@ mod errors;
 mod handover;
 mod info;
 mod listener;
+mod look;
 mod machine;
 mod on_message;
 mod opening;
@@ -39,6 +40,8 @@ mod _socklens {
     use super::info::{TcpInfo, TcpState};
     #[pymodule_export]
     use super::listener::Listener;
+    #[pymodule_export]
+    use super::look::look;
     #[pymodule_export]
     use super::machine::{interfaces, resolve};
     #[pymodule_export]

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod info;
 pub mod interfaces;
 pub mod listener;
+pub mod look;
 pub mod memory;
 pub mod ports;
 pub mod readiness;

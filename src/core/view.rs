@@ -37,6 +37,17 @@ pub struct Output {
     pub content: Vec<u8>,
 }
 
+/// The sends of a connection at one moment, counted by the calls of this program: the borders between them, which TCP does not carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sends {
+    /// Bytes that the kernel has taken from this program; those after the last end are of a send that still goes on.
+    pub sent: u64,
+    /// How many sends there were.
+    pub count: usize,
+    /// Where the last of them ended, oldest first, as counts of bytes from the start of the stream.
+    pub ends: Vec<u64>,
+}
+
 /// Bytes over a connection's life, counted by the calls of this program.
 ///
 /// `received + put_back == read +` the bytes in Rust memory.

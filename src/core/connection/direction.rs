@@ -7,6 +7,7 @@ use std::thread::ThreadId;
 use parking_lot::MutexGuard;
 
 use super::assembly::Assembly;
+use super::marks::Marks;
 use crate::core::forked::{Forked, Inherit};
 use crate::core::gate::Gate;
 use crate::core::memory::{Memory, Tail};
@@ -35,6 +36,7 @@ pub(super) struct Writing {
     tail: Option<Box<Tail>>,
     /// What a server has for this client and the kernel has not taken yet.
     waiting: Option<Box<Memory>>,
+    marks: Option<Box<Marks>>,
     pub(super) sent: u64,
 }
 
@@ -43,6 +45,18 @@ impl Writing {
     pub(super) fn handed_over(&mut self, bytes: &[u8]) {
         self.sent += bytes.len() as u64;
         self.tail.get_or_insert_default().push(bytes);
+    }
+
+    /// A call of the program has sent what it could.
+    #[inline]
+    pub(super) fn mark(&mut self) {
+        let sent = self.sent;
+        self.marks.get_or_insert_default().set(sent);
+    }
+
+    /// How many calls have sent something, and where the last of them ended.
+    pub(super) fn marks(&self) -> (usize, Vec<u64>) {
+        self.marks.as_ref().map_or_else(Default::default, |marks| marks.all())
     }
 
     /// The last `count` bytes sent, or as many of them as are kept. With none outstanding the memory is given back.

@@ -10,7 +10,7 @@ use crate::core::info::TcpInfo;
 use crate::core::ports;
 use crate::core::state::TcpState;
 use crate::core::sys;
-use crate::core::view::{CONTENT_LIMIT, Input, Output, Totals};
+use crate::core::view::{CONTENT_LIMIT, Input, Output, Sends, Totals};
 
 impl Connection {
     /// The input buffer as it is now: FIONREAD, MSG_PEEK, SO_RCVBUF and this program's own memory.
@@ -75,6 +75,13 @@ impl Connection {
                 content,
             })
         })
+    }
+
+    /// Which sends this program has made. Works on a closed connection too.
+    pub fn sends(&self) -> Sends {
+        let state = self.output.lock();
+        let (count, ends) = state.marks();
+        Sends { sent: state.sent, count, ends }
     }
 
     /// Bytes over the connection's life. Works on a closed connection too.

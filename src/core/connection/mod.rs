@@ -12,6 +12,7 @@ mod driving;
 mod filling;
 mod halting;
 mod looking;
+mod marks;
 mod options;
 mod reading;
 #[cfg(test)]

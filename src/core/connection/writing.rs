@@ -47,7 +47,13 @@ impl Connection {
         let result = match self.output.lock_in_turn(&self.gate, wait) {
             Ok(mut state) => {
                 let result = match self.driven() {
-                    None => self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent),
+                    None => {
+                        let result = self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent);
+                        if sent > 0 {
+                            state.mark();
+                        }
+                        result
+                    }
                     Some(driven) => self.leave_to(driven, doing, parts, wait, &mut state, all, &mut sent),
                 };
                 self.output.end_turn(&mut state);
