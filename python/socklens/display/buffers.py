@@ -35,7 +35,7 @@ class Buffer:
     @property
     def short_count(self) -> str:
         """How full it is, in 19 columns at the most; rounded down, so that only a full buffer looks full."""
-        filled, capacity = _size(self.filled), _size(self.capacity)
+        filled, capacity = size(self.filled), size(self.capacity)
         number, unit = filled.split()
         return f"{number if unit == capacity.split()[1] else filled} of {capacity}"
 
@@ -114,7 +114,7 @@ def _content(first: bytes, total: int, g: Glyphs) -> str:
     return text if len(first) >= total else text[:-1] + g.ellipsis
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
     """The count with two or three digits and the largest unit that it fills, rounded down."""
     if count < 1024:
         return f"{count} B"

@@ -115,10 +115,11 @@ def roster_text(view: RosterView) -> str:
 
 def server_line(view: ServerView) -> str:
     """The server in one line."""
-    return f"<Server {_sentence(view)}>"
+    return f"<Server {server_sentence(view)}>"
 
 
-def _sentence(view: ServerView) -> str:
+def server_sentence(view: ServerView) -> str:
+    """What there is to say of a server, in one line."""
     where = view.address or "an address that start() opens"
     facts = [f"{escape(view.handler)} on {where}", f"mode {view.mode}", _life(view)]
     if view.refused:
@@ -168,7 +169,7 @@ def roster_html(view: RosterView) -> str:
 
 def server_html(view: ServerView) -> str:
     """The server's line, and the table of its clients below it."""
-    line = f"<p><strong>Server</strong> {html.escape(_sentence(view))}</p>"
+    line = f"<p><strong>Server</strong> {html.escape(server_sentence(view))}</p>"
     return _html(line + (_table(view.roster) if view.roster.total else ""))
 
 

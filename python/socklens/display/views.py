@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
-from .. import Address, Connection, Listener
+from .. import Address, Connection, InputBuffer, Listener, OutputBuffer
 
 FIRST_BYTES = 256
 """How many bytes of each buffer a view copies: more than a picture can show, little enough to be free."""
@@ -101,8 +101,8 @@ def told(ask: Callable[[], _T]) -> _T | None:
         return None
 
 
-def connection_view(conn: Connection) -> ConnectionView:
-    """One look at a connection."""
+def connection_view(conn: Connection, first: int = FIRST_BYTES) -> ConnectionView:
+    """One look at a connection, with so many bytes of each buffer."""
     totals = told(lambda: conn.totals)
     state = told(lambda: conn.state)
     return ConnectionView(
@@ -110,32 +110,39 @@ def connection_view(conn: Connection) -> ConnectionView:
         peer=told(lambda: conn.peer_addr),
         state=state.name if state is not None else None,
         closed=conn.closed,
-        input=told(lambda: _input(conn)),
-        output=told(lambda: _output(conn)),
+        input=told(lambda: _input(conn, first)),
+        output=told(lambda: _output(conn, first)),
         sent=totals.sent if totals is not None else None,
         received=totals.received if totals is not None else None,
     )
 
 
-def _input(conn: Connection) -> InputView | None:
+def _input(conn: Connection, first: int) -> InputView | None:
     if conn.closed:
         return None
-    seen = conn.input_buffer
-    return InputView(rust=seen.rust, kernel=seen.kernel, capacity=seen.capacity, first=seen.peek(FIRST_BYTES))
+    return input_view(conn.input_buffer, first)
 
 
-def _output(conn: Connection) -> OutputView | None:
+def _output(conn: Connection, first: int) -> OutputView | None:
     if conn.closed:
         return None
-    seen = conn.output_buffer
-    # Where the oldest outstanding bytes are no longer held, the picture must not start in the middle of them.
-    first = b"" if seen.not_kept else seen.peek(FIRST_BYTES)
+    return output_view(conn.output_buffer, first)
+
+
+def input_view(seen: InputBuffer, first: int = FIRST_BYTES) -> InputView:
+    """What a picture shows of an input buffer."""
+    return InputView(rust=seen.rust, kernel=seen.kernel, capacity=seen.capacity, first=seen.peek(first))
+
+
+def output_view(seen: OutputBuffer, first: int = FIRST_BYTES) -> OutputView:
+    """What a picture shows of an output buffer."""
     return OutputView(
         unacknowledged=seen.unacknowledged,
         unsent=seen.unsent,
         total=len(seen),
         capacity=seen.capacity,
-        first=first,
+        # Where the oldest outstanding bytes are no longer held, the picture must not start in the middle of them.
+        first=b"" if seen.not_kept else seen.peek(first),
         rust=seen.rust,
     )
 

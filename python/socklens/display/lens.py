@@ -1,0 +1,111 @@
+"""Draws both ends of a connection in one picture, as text: each direction with the places of its bytes, the sends that they
+came by, and the count that must come out even. Pure functions of frozen views.
+"""
+
+from __future__ import annotations
+
+from .ends import EndView, PairView
+from .escape import cells, cut, escape, quoted
+from .flow import Flow, Law, Piece, Place, Stage, flows
+from .glyphs import UNICODE, Glyphs
+from .rows import wrapped
+from .text import WIDTH
+
+_LABEL = 26
+_COUNT = 12
+_MOST_PIECES = 3
+_PREVIEW = 14
+
+
+def lens_text(view: PairView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
+    """The picture: a line for the two ends, and a block of lines for each direction."""
+    heads = wrapped([_end(view.a, glyphs), glyphs.both, _end(view.b, glyphs)], width, gap="  ")
+    lines = [*heads]
+    for flow in flows(view):
+        lines += _flow(flow, width, glyphs)
+    return "\n".join(cut(line, width, glyphs.ellipsis) for line in lines)
+
+
+def law_sentence(law: Law, sender: str, receiver: str) -> str:
+    """The count of one direction in words; the same in every form of the picture."""
+    if law.sent is None or law.taken is None:
+        return f"Not to be checked: {law.why}."
+    right = [f"{law.taken:,} taken"]
+    if law.memory:
+        right.append(f"{law.memory:,} in Rust memory")
+    if law.queue is not None:
+        right.append(f"{law.queue:,} in the receive queue")
+    if law.outstanding is not None:
+        right.append(f"{law.outstanding:,} outstanding")
+    text = f"{law.sent:,} sent {'=' if law.holds else '≠' if law.holds is False else '?'} {' + '.join(right)}"
+    if law.holds and law.both:
+        text += f" - {law.both:,} in both queues"
+        why = (
+            f"{law.both:,} B have arrived in {receiver}'s queue and are still in {sender}'s, because their ACK is to come "
+            "(a delayed ACK); they count once"
+        )
+        return f"{text}. {why}."
+    return f"{text}. {law.why[:1].upper()}{law.why[1:]}." if law.why else f"{text}."
+
+
+def law_mark(law: Law) -> str:
+    """A sign for whether the count comes out even."""
+    return "✓" if law.holds else "✗" if law.holds is False else "?"
+
+
+def stage_name(stage: Stage, flow: Flow) -> str:
+    """What a place is called, with whose it is."""
+    return {
+        Place.WAITING: f"in {flow.sender}'s program",
+        Place.QUEUE: f"{flow.receiver}'s receive queue",
+        Place.MEMORY: f"{flow.receiver}'s Rust memory",
+        Place.TAKEN: f"taken by {flow.receiver}",
+    }.get(stage.place, stage.place.value)
+
+
+def _end(end: EndView, g: Glyphs) -> str:
+    name = escape(end.name, ascii_only=g.ascii_only)
+    state = "closed" if end.conn.closed else end.conn.state or ""
+    return " ".join(filter(None, (name, str(end.conn.local), state)))
+
+
+def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:
+    sender, receiver = (escape(name, ascii_only=g.ascii_only) for name in (flow.sender, flow.receiver))
+    sends = "" if flow.sends is None else "  1 send" if flow.sends == 1 else f"  {flow.sends:,} sends"
+    lines = [f"{sender} {g.to_right} {receiver}{sends}"]
+    if flow.silent:
+        return [f"{sender} {g.to_right} {receiver}  nothing sent yet"]
+    for stage in flow.stages:
+        if stage.place is Place.MEMORY and not stage.count:
+            continue
+        label = escape(stage_name(stage, flow), ascii_only=g.ascii_only)
+        count = "unknown" if stage.count is None else f"{stage.count:,} B"
+        line = f"  {cut(label, _LABEL, g.ellipsis):<{_LABEL}}{count:>{_COUNT}}"
+        if stage.place is Place.QUEUE and stage.count is not None and stage.capacity is not None:
+            line += f" of {stage.capacity:,}"
+        content = _content(stage, g)
+        if content and cells(line) + 2 + cells(content) <= width:
+            lines.append(f"{line}  {content}")
+        else:
+            lines += [line, *(["    " + cut(content, width - 4, g.ellipsis)] if content else [])]
+    text = f"{law_mark(flow.law)} {law_sentence(flow.law, sender, receiver)}"
+    if g.ascii_only:
+        text = text.replace("✓", "ok:").replace("✗", "WRONG:").replace("≠", "is not")
+    return [*lines, *("  " + row for row in wrapped(text.split(), width - 2, gap=" "))]
+
+
+def _content(stage: Stage, g: Glyphs) -> str:
+    if stage.place is Place.TAKEN:
+        return ""
+    pieces = stage.pieces
+    shown = [_piece(piece, g) for piece in pieces[:_MOST_PIECES]]
+    more = len(pieces) - len(shown)
+    return "  ".join([*shown, *([f"and {more} more"] if more else [])])
+
+
+def _piece(piece: Piece, g: Glyphs) -> str:
+    number = "older" if piece.send is None else f"#{piece.send}"
+    if not piece.first:
+        return number
+    text = quoted(piece.first[:_PREVIEW], ascii_only=g.ascii_only)
+    return f"{number} {text}" if piece.size <= _PREVIEW else f"{number} {text[:-1]}{g.ellipsis}"

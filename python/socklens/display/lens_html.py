@@ -1,0 +1,146 @@
+"""Draws both ends of a connection in one picture, as HTML: the sender's output buffer, the receiver's queue and memory, and what
+was taken, with every byte in the colour, the pattern and the number of its send. Pure functions of frozen views.
+"""
+
+from __future__ import annotations
+
+from .ends import EndView, PairView
+from .flow import Flow, Piece, Place, Stage, flows
+from .forms import state_badge
+from .lens import law_mark, law_sentence, stage_name
+from .markup import bar, element, facts, picture, text
+
+_MOST_PIECES = 6
+_LOOKS = 24  # pairs of colour and pattern before one comes again
+
+
+def lens_html(view: PairView) -> str:
+    """The whole picture."""
+    return picture(lens_body(view), f"Both ends of the connection {view.a.name} and {view.b.name}")
+
+
+def lens_body(view: PairView) -> str:
+    """The picture without its style, to be part of another."""
+    there, back = flows(view)
+    head = element("div", _end(view.a) + element("span", "⇄", "between", aria_hidden="true") + _end(view.b), "ends")
+    return head + _lane(there, "there") + _lane(back, "back")
+
+
+def _end(end: EndView) -> str:
+    return element(
+        "div",
+        f"<strong>{text(end.name)}</strong> <code>{text(str(end.conn.local))}</code> {state_badge(end.conn)}",
+        "end",
+    )
+
+
+def _lane(flow: Flow, way: str) -> str:
+    sends = [] if flow.sends is None else [("sends", f"{flow.sends:,}")]
+    sent = [] if flow.law.sent is None else [("sent", f"{flow.law.sent:,} B")]
+    arrow = "→" if way == "there" else "←"
+    left, right = (flow.sender, flow.receiver) if way == "there" else (flow.receiver, flow.sender)
+    title = f"<strong>{text(left)} {arrow} {text(right)}</strong>{facts([*sent, *sends])}"
+    if flow.silent:
+        quiet = f"<strong>{text(left)} {arrow} {text(right)}</strong> {element('span', 'nothing sent yet', 'note')}"
+        return element("div", element("div", quiet, "lane-title"), "lane")
+    out = [stage for stage in flow.stages if stage.place not in (Place.QUEUE, Place.MEMORY, Place.TAKEN)]
+    into = [stage for stage in flow.stages if stage.place in (Place.QUEUE, Place.MEMORY)]
+    taken = flow.stages[-1]
+    groups = (
+        _group(f"{flow.sender}'s output buffer", out, flow),
+        element("div", arrow, "arrow", aria_hidden="true"),
+        _group(f"{flow.receiver}'s input buffer", into, flow),
+        element("div", arrow, "arrow", aria_hidden="true"),
+        _taken(taken, flow),
+    )
+    kind = "ok" if flow.law.holds else "wrong" if flow.law.holds is False else "unknown"
+    law = element(
+        "div",
+        f"<strong>{law_mark(flow.law)}</strong> {text(law_sentence(flow.law, flow.sender, flow.receiver))}",
+        f"law law-{kind}",
+    )
+    lane = element("div", "".join(groups), f"stages stages-{way}")
+    return element("div", element("div", title, "lane-title") + lane + law, "lane")
+
+
+def _group(title: str, stages: list[Stage], flow: Flow) -> str:
+    capacity = next((stage.capacity for stage in stages if stage.capacity), None)
+    # Rust memory has no capacity of its own, and is no part of the kernel's.
+    known = [(stage, stage.count) for stage in stages if stage.count is not None]
+    total = sum(count for _, count in known)
+    drawn = "".join(_stage(stage, flow) for stage in stages if stage.count or stage.place in _ALWAYS)
+    level = ""
+    if capacity is not None and known:
+        inside = [(_FILLS[stage.place], count) for stage, count in known if stage.place in _FILLS]
+        filled = sum(count for _, count in inside)
+        label = f"{filled:,} of {capacity:,} B"
+        level = bar(inside, capacity, label) + element("div", label, "count")
+    elif not known:
+        level = element("div", "unknown", "count")
+    elif total == 0:
+        level = element("div", "empty", "count")
+    return element("div", element("div", text(title), "name") + element("div", drawn, "parts") + level, "stage")
+
+
+_ALWAYS = (Place.UNSENT, Place.ON_THE_WAY, Place.QUEUE)
+_FILLS = {
+    Place.UNSENT: "unsent",
+    Place.ON_THE_WAY: "sent",
+    Place.IN_BOTH: "both",
+    Place.QUEUE: "in",
+}
+
+
+def _stage(stage: Stage, flow: Flow) -> str:
+    name = stage_name(stage, flow)
+    count = "unknown" if stage.count is None else f"{stage.count:,} B"
+    blocks = "".join(_blocks(stage))
+    label = f"{name}: {count}"
+    row = element("div", blocks, "blocks") if blocks else ""
+    short = stage.place.value
+    return element(
+        "div",
+        element("div", f"{text(short)} <b>{text(count)}</b>", "part-name") + row,
+        "part",
+        role="group",
+        aria_label=label,
+    )
+
+
+def _taken(stage: Stage, flow: Flow) -> str:
+    count = "unknown" if stage.count is None else f"{stage.count:,} B"
+    last = stage.pieces[-1] if stage.pieces else None
+    upto = ""
+    if last is not None and last.send is not None:
+        upto = f"to the end of #{last.send}" if last.whole else f"into #{last.send}"
+    body = element("div", f"taken by {text(flow.receiver)}", "name") + element("div", text(count), "taken-count")
+    return element("div", body + element("div", text(upto), "count"), "stage taken")
+
+
+def _blocks(stage: Stage) -> list[str]:
+    """The oldest pieces, and the newest if some between them have no room."""
+    pieces = stage.pieces
+    blocks = [_block(piece, stage.place) for piece in pieces[:_MOST_PIECES]]
+    if len(pieces) > _MOST_PIECES:
+        between = pieces[_MOST_PIECES - 2 : -1]
+        size = sum(piece.size for piece in between)
+        label = f"+{len(between)}"
+        told = f"{len(between)} more sends, {size:,} B"
+        more = element("span", label, "block block-more", title=told, style=f"flex-grow:{size}")
+        blocks = [*blocks[: _MOST_PIECES - 2], more, _block(pieces[-1], stage.place)]
+    return blocks
+
+
+def _block(piece: Piece, place: Place) -> str:
+    if piece.send is None:
+        kind, number, told = "block block-older", "?", "by a send that is not remembered"
+    else:
+        look = piece.send % _LOOKS
+        kind, number = f"block send-{look % 8} pattern-{look % 3}", f"#{piece.send}"
+        told = f"by send #{piece.send}" + ("" if piece.whole else ", a part of it")
+    if place is Place.IN_BOTH:
+        kind += " block-ghost"
+    size = f"{piece.size:,} B"
+    inner = f"<b>{number}</b> <code>{text(piece.first[:24])}</code>" if piece.first else f"<b>{number}</b>"
+    title = f"{size} {told}: bytes {piece.start:,} to {piece.stop - 1:,} of the stream"
+    return element("span", inner, kind, title=title, style=f"flex-grow:{piece.size}")

@@ -1,0 +1,112 @@
+"""`lens`: both ends of a connection in one picture. The look is frozen; the picture follows from it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+from .. import Connection
+from ..display.ends import PairView, pair_view
+from ..display.flow import Flow, flows
+from ..display.lens import lens_text
+from ..display.lens_html import lens_html
+from . import _names
+
+
+class Lens:
+    """Both ends of one connection at one moment: prints as text, draws itself in a notebook.
+
+    Each direction shows where its bytes are: in the sender's output buffer (not sent yet; sent, not arrived), in the receiver's
+    receive queue, in its Rust memory, taken by its program. Bytes are coloured and numbered by the ``send`` that brought them:
+    the last 64 sends of each end are remembered. TCP itself carries no such borders.
+
+    Observed: the queues (SIOCOUTQ, SIOCOUTQNSD, FIONREAD, MSG_PEEK), the states (TCP_INFO). Counted by socklens: what was sent,
+    taken and lies in Rust memory, and the borders of sends. Derived: which bytes are on the way, from all of these.
+    """
+
+    __slots__ = {"flows": "Both directions: a to b, b to a.", "view": "The frozen look that it is drawn from."}
+
+    view: PairView
+    flows: tuple[Flow, Flow]
+
+    def __init__(self, view: PairView) -> None:
+        self.view = view
+        self.flows = flows(view)
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether every byte is accounted for in both directions: sent = taken + buffered + outstanding. None: not to be checked."""
+        laws = [flow.law.holds for flow in self.flows]
+        return False if False in laws else None if None in laws else True
+
+    def __repr__(self) -> str:
+        return lens_text(self.view)
+
+    def _repr_html_(self) -> str:
+        return lens_html(self.view)
+
+
+def lens(a: Connection | tuple[Connection, Connection], b: Connection | None = None) -> Lens:
+    """Looks at both ends of a connection at once; nothing is read, and nothing waits.
+
+        sl.lens(b, a_for_b)     # or sl.lens(sl.pair()), or sl.lens(b) if the other end is in this program
+
+    Args:
+        a: one end, or a pair of both ends.
+        b: the other end. Left out, it is looked for in this program by its four-tuple: among variables, the connections that
+            listeners accepted, and the clients of servers.
+
+    Returns:
+        A frozen Lens.
+
+    Raises:
+        ValueError: they are not the two ends of one connection, or the other end is not found in this program.
+        TypeError: they are no connections.
+    """
+    around = _names.scopes(sys._getframe(1))
+    a, b = both_ends(a, b, around)
+    return Lens(pair_view(a, b, pair_names(a, b, around)))
+
+
+def both_ends(
+    a: Connection | tuple[Connection, Connection], b: Connection | None, around: list[_names.Names]
+) -> tuple[Connection, Connection]:
+    """The two ends that are meant."""
+    if isinstance(a, (tuple, list)) and b is None and len(a) == 2:
+        a, b = a
+    a = _checked(a)
+    if b is not None:
+        b = _checked(b)
+    else:
+        b = _names.other_end(a, around)
+        if b is None:
+            raise ValueError(
+                f"lens: no connection of this program is the other end of {a.local_addr} -> {a.peer_addr}, as far as variables, "
+                "listeners and servers show: it is another program's, not accepted yet, or closed. Name it, lens(a, b), or look at "
+                "this end alone: sl.look(a)"
+            )
+    if (a.local_addr, a.peer_addr) != (b.peer_addr, b.local_addr):
+        raise ValueError(
+            f"lens: these are not the two ends of one connection: {a.local_addr} -> {a.peer_addr} and {b.local_addr} -> {b.peer_addr}"
+        )
+    return a, b
+
+
+def pair_names(a: Connection, b: Connection, around: list[_names.Names]) -> tuple[str, str]:
+    """What the two ends are called in a picture."""
+    fallback: tuple[Literal["a"], Literal["b"]] = ("a", "b")
+    first = _names.name_of(a, around, fallback[0])
+    second = _names.name_of(b, around, fallback[1])
+    return (first, second) if first != second else fallback
+
+
+def _checked(end: object) -> Connection:
+    if isinstance(end, Connection):
+        return end
+    hint = "; sl.look() looks at a socket of another kind, one end at a time" if hasattr(end, "fileno") else ""
+    raise TypeError(f"lens() takes the two ends of a connection, not {_kind(end)}{hint}")
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"

@@ -1,0 +1,55 @@
+"""What the person at the keyboard calls a thing, and where in this program the other end of a connection is. Only looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import TypeAlias
+
+from .. import Connection, _cells, _listen
+
+Names: TypeAlias = Mapping[str, object]
+
+
+def scopes(frame: FrameType | None) -> list[Names]:
+    """The variables around a call: the caller's own, its module's, and those of the notebook or main program."""
+    around: list[Names] = [] if frame is None else [frame.f_locals, frame.f_globals]
+    return [*around, _cells.namespace()]
+
+
+def name_of(thing: object, around: list[Names], fallback: str) -> str:
+    """The variable that holds it, or the fallback."""
+    found = (name for names in around for name, value in list(names.items()) if value is thing)
+    return next((name for name in found if not name.startswith("_")), fallback)
+
+
+def other_end(conn: Connection, around: list[Names]) -> Connection | None:
+    """The socklens connection of this program that is the other end: the one whose four-tuple is this one's, turned around.
+
+    It is looked for among the variables (and in lists, tuples and dictionaries there), the connections that listeners have
+    accepted, and the clients of servers.
+    """
+    ours, theirs = conn.local_addr, conn.peer_addr
+    for candidate in _candidates(around):
+        if candidate is conn or candidate.closed:
+            continue
+        if candidate.local_addr == theirs and candidate.peer_addr == ours:
+            return candidate
+    return None
+
+
+def _candidates(around: list[Names]) -> Iterator[Connection]:
+    for names in around:
+        for value in list(names.values()):
+            if isinstance(value, Connection):
+                yield value
+            elif type(value) in (list, tuple, set):
+                yield from (item for item in list(value) if isinstance(item, Connection))  # type: ignore[call-overload]
+            elif type(value) is dict:
+                yield from (item for item in list(value.values()) if isinstance(item, Connection))
+    for listener in _listen.live():
+        yield from listener.connections
+    running = sys.modules.get("socklens.server._running")
+    for server in list(running._running) if running is not None else ():
+        yield from (client.conn for client in server.clients)
