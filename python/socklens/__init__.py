@@ -50,6 +50,7 @@ _LATER = {
             *("addresses", "port_check", "ports", "resolve"),
         ),
         "aio": ("aio",),
+        "seeing": ("Lens", "Look", "Watch", "lens", "look", "watch"),
         "server": ("Client", "Dropped", "Roster", "Server", "ServerError"),
     }.items()
     for name in names
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         ports,
         resolve,
     )
+    from .seeing import Lens, Look, Watch, lens, look, watch
     from .server import Client, Dropped, Roster, Server, ServerError
 del TYPE_CHECKING
 
@@ -103,6 +105,10 @@ if "IPython" in _sys.modules:
 
     _explain_attributes(Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState, Totals)
 
+    from ._rich import draw_in_notebooks as _draw_in_notebooks
+
+    _draw_in_notebooks()
+
 __all__ = [
     "Address",
     "AddressTable",
@@ -121,9 +127,11 @@ __all__ = [
     "FrameTooLongError",
     "IncompleteReadError",
     "InputBuffer",
+    "Lens",
     "LineEcho",
     "Lines",
     "Listener",
+    "Look",
     "MachineAddress",
     "OnMessage",
     "OutputBuffer",
@@ -139,16 +147,20 @@ __all__ = [
     "TcpInfo",
     "TcpState",
     "Totals",
+    "Watch",
     "__version__",
     "addresses",
     "connect",
     "explain",
     "explain_errors",
     "get_default_timeout",
+    "lens",
     "listen",
+    "look",
     "pair",
     "port_check",
     "ports",
     "resolve",
     "set_default_timeout",
+    "watch",
 ]
