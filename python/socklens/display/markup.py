@@ -55,8 +55,12 @@ def bar(parts: Iterable[tuple[str, int]], capacity: int, label: str) -> str:
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Small named facts in a row that wraps; names and values are plain text."""
-    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs if value)
-    return element("dl", items, "facts") if items else ""
+    items = "".join(
+        element("span", f"{element('span', text(name), 'name')} {text(value)}", "fact")
+        for name, value in pairs
+        if value
+    )
+    return element("div", items, "facts") if items else ""
 
 
 def content(first: bytes, total: int) -> str:

@@ -75,18 +75,18 @@ def of_pair(a: Connection, b: Connection, names: tuple[str, str]) -> Sampler:
 
 def of_connection(conn: Connection, name: str) -> Sampler:
     """One end."""
-    return Sampler(name or "the connection", (conn,), lambda conn: end_view(conn, name), ("received", "sent"))
+    return Sampler(name or "the connection", (conn,), lambda conn: end_view(conn, name), ("arriving", "sent"))
 
 
 def of_listener(listener: Listener, name: str) -> Sampler:
     """A listener with the connections that it accepted."""
     look: Callable[[Listener], Drawn] = lambda listener: replace(listener_view(listener), name=name)  # noqa: E731
-    return Sampler(name or "the listener", (listener,), look, ("received", "sent"))
+    return Sampler(name or "the listener", (listener,), look, ("arriving", "sent"))
 
 
 def of_server(server: Server, name: str) -> Sampler:
     """A server with its clients."""
-    return Sampler(name or "the server", (server,), _serving, ("received", "sent"))
+    return Sampler(name or "the server", (server,), _serving, ("arriving", "sent"))
 
 
 def _serving(server: Server) -> Drawn:
@@ -116,5 +116,11 @@ def _counts(things: list[object]) -> tuple[_Counts, _Counts]:
             conns = [client.conn for client in getattr(server, "clients", ())]
         case _:
             conns = []
-    totals = [(conn.peer_addr, conn.totals) for conn in conns]
-    return {key: each.received for key, each in totals}, {key: each.sent for key, each in totals}
+    return {conn.peer_addr: _arrived(conn) for conn in conns}, {conn.peer_addr: conn.totals.sent for conn in conns}
+
+
+def _arrived(conn: Connection) -> int:
+    """What the kernel has received for it, whether it was read or not; of a closed one, what was read."""
+    info = None if conn.closed else told(conn.info)
+    count = None if info is None else info.bytes_received
+    return conn.totals.received if count is None else count
