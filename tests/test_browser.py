@@ -113,7 +113,7 @@ class Notebook:
 @pytest.fixture
 def notebook(tmp_path: Path) -> Iterator[Callable[..., Notebook]]:
     chromium = _chromium()
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import sync_playwright  # type: ignore[import-not-found, unused-ignore]
 
     with contextlib.ExitStack() as stack:
 
@@ -149,8 +149,7 @@ def test_bars_move_while_the_kernel_is_idle_and_while_a_cell_waits(notebook: Cal
     port = _free_port()
     lab = notebook(LISTEN.format(port=port), WATCH, WAIT, LENS, END)
     lab.run()
-    peer = helpers.eventually(lambda: _connected(port), timeout=20, what="the listener in the notebook")
-    with peer:
+    with _peer(port) as peer:
         lab.until(SAYS, "accepted")
         lab.run()
         lab.page.wait_for_selector(".socklens-watched .socklens-bar")
@@ -175,6 +174,7 @@ def test_bars_move_while_the_kernel_is_idle_and_while_a_cell_waits(notebook: Cal
         lab.shot("interrupted")
         lab.command("apputils:change-theme", theme="JupyterLab Dark")
         lab.until("() => document.body.dataset.jpThemeLight === 'false'")
+        lab.page.wait_for_selector("#jupyterlab-splash", state="detached")
         lab.shot("dark")
 
         lab.run()
@@ -182,7 +182,14 @@ def test_bars_move_while_the_kernel_is_idle_and_while_a_cell_waits(notebook: Cal
         assert "taken over" not in lab.page.title()
 
 
-def _connected(port: int) -> socket.socket | None:
-    with contextlib.suppress(ConnectionRefusedError):
-        return socket.create_connection(("127.0.0.1", port), timeout=20)
-    return None
+def _peer(port: int) -> socket.socket:
+    """A client of the listener in the notebook, from outside."""
+    found: list[socket.socket] = []
+
+    def connected() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            found.append(socket.create_connection(("127.0.0.1", port), timeout=20))
+        return bool(found)
+
+    helpers.eventually(connected, timeout=20, what="the listener in the notebook")
+    return found[0]

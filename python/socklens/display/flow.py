@@ -150,7 +150,7 @@ def check(sender: EndView, receiver: EndView, *, steady: bool = True) -> Law:
     if sent is None or taken is None:
         return law(None, f"only socklens connections count what they {'send' if sent is None else 'take'}")
     if memory is None or queue is None:
-        return law(None, f"{receiver.name} is closed: what it had not read is gone")
+        return law(True) if sent == taken else law(None, f"{receiver.name} is closed: what it had not read is gone")
     arrived = taken + memory + queue
     if outstanding is None:
         return law(True if arrived == sent else None, "" if arrived == sent else f"{sender.name} is closed")

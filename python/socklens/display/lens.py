@@ -45,7 +45,7 @@ def law_sentence(law: Law, sender: str, receiver: str) -> str:
             "(a delayed ACK); they count once"
         )
         return f"{text}. {why}."
-    return f"{text}. {law.why[:1].upper()}{law.why[1:]}." if law.why else f"{text}."
+    return f"{text}; {law.why}." if law.why else f"{text}."
 
 
 def law_mark(law: Law) -> str:

@@ -4,7 +4,7 @@ changes, and nothing is read.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from .. import Address, Backlog, Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState
 from .._socklens import _look
@@ -19,6 +19,13 @@ class HasFileno(Protocol):
 
     def fileno(self) -> int:
         """The descriptor's number."""
+
+
+class HasSocket(Protocol):
+    """A transport or a stream writer of asyncio's."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Its socket, by the name "socket"."""
 
 
 class Look:
@@ -68,7 +75,7 @@ class Look:
         return listener_html(drawn) if isinstance(drawn, ListenerView) else connection_html(drawn)
 
 
-def look(x: HasFileno | int) -> Look:
+def look(x: HasFileno | HasSocket | int) -> Look:
     """Looks at anything with a TCP socket in it, without taking it over: its descriptor stays its owner's, open and as it was.
 
         sl.look(sock)                                       # a socket.socket

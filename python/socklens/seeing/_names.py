@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from inspect import CO_OPTIMIZED
 from types import FrameType
 from typing import TypeAlias
 
@@ -14,8 +15,18 @@ Names: TypeAlias = Mapping[str, object]
 
 def scopes(frame: FrameType | None) -> list[Names]:
     """The variables around a call: the caller's own, its module's, and those of the notebook or main program."""
-    around: list[Names] = [] if frame is None else [frame.f_locals, frame.f_globals]
+    around: list[Names] = [] if frame is None else [_locals(frame), frame.f_globals]
     return [*around, _cells.namespace()]
+
+
+def _locals(frame: FrameType) -> Names:
+    """A copy of the caller's own variables."""
+    found = frame.f_locals
+    copy = dict(found)
+    if frame.f_code.co_flags & CO_OPTIMIZED and type(found) is dict:
+        # Until Python 3.13 a function's frame keeps what it has shown, and with it every object in it: `del conn` would not end it.
+        found.clear()
+    return copy
 
 
 def name_of(thing: object, around: list[Names], fallback: str) -> str:
