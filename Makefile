@@ -19,7 +19,7 @@ help: ## this list
 run: $(VENV)/built ## build, install and take the tour: the lecture's seven steps on real sockets
 	@$(PY) -m socklens tour
 
-test: $(VENV)/with-test $(VENV)/with-lint $(VENV)/built ## check everything; ONLY=pytest (or another step's name) checks that alone
+test: $(VENV)/with-test $(VENV)/with-lint $(if $(CI),$(VENV)/with-browser) $(VENV)/built ## check everything; ONLY=pytest (or another step's name) checks that alone
 	@$(PY) tests/everything.py $(ONLY)
 
 notebook: $(VENV)/with-notebook $(VENV)/built ## open JupyterLab on notebooks/

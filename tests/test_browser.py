@@ -152,7 +152,8 @@ def test_bars_move_while_the_kernel_is_idle_and_while_a_cell_waits(notebook: Cal
     with _peer(port) as peer:
         lab.until(SAYS, "accepted")
         lab.run()
-        lab.page.wait_for_selector(".socklens-watched .socklens-bar")
+        lab.until(SAYS, "● live")
+        assert not lab.page.is_visible(".socklens-still")
         assert not lab.page.evaluate(WAITING)
 
         peer.sendall(b"<script>document.title = 'taken over'</script>\x1b[31m".ljust(4000, b"x"))
@@ -178,7 +179,9 @@ def test_bars_move_while_the_kernel_is_idle_and_while_a_cell_waits(notebook: Cal
         lab.shot("dark")
 
         lab.run()
-        lab.until("() => document.querySelector('.socklens-live').textContent.includes('stopped')")
+        lab.until(
+            "() => [...document.querySelectorAll('.socklens-live')].some(live => live.textContent.includes('stopped'))"
+        )
         assert "taken over" not in lab.page.title()
 
 

@@ -82,6 +82,20 @@ def test_it_moves_and_ends_with_its_objects(capfd: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("in_a_notebook")
+def test_an_export_has_a_picture_beside_the_widget(
+    pair: tuple[sl.Connection, sl.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, *_, raw: shown.append(data))
+    watch = sl.watch(pair)
+    watch._ipython_display_()
+    watch.stop()
+    still, live = shown
+    assert still["text/html"].startswith('<div class="socklens-still"><style>')
+    assert sorted(live) == ["application/vnd.jupyter.widget-view+json"]
+
+
+@pytest.mark.usefixtures("in_a_notebook")
 def test_stop_ends_it_and_nothing_new_is_nothing_sent(
     pair: tuple[sl.Connection, sl.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,11 @@ def watch_html(view: WatchView) -> str:
     return picture(_body(view), "Sockets that are watched")
 
 
+def watch_still(view: WatchView) -> str:
+    """The whole picture, for beside a widget, which hides it."""
+    return element("div", watch_html(view), "still")
+
+
 def watch_frame(view: WatchView) -> str:
     """The picture without its style, for where frames follow each other."""
     return element("div", _body(view), "view", role="group", aria_label="Sockets that are watched")

@@ -10,12 +10,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import Connection, Listener, _cells
-from ..display.live import WatchView, watch_frame, watch_html, watch_text
+from ..display.live import WatchView, watch_frame, watch_html, watch_still, watch_text
 from . import _names, _sampling
 from ._lens import pair_names
 
@@ -64,14 +64,26 @@ class Watch:
     def _repr_html_(self) -> str:
         return watch_html(self._view("snapshot"))
 
+    def _ipython_display_(self) -> None:
+        """Two outputs: a still picture, and the widget, whose style hides the still wherever the widget lives. An exported page that
+        has no widgets shows the still; in one output it would have shown nothing.
+        """
+        from IPython import display
+
+        show: Callable[..., object] = display.display
+        view = self._view("snapshot")
+        show({"text/plain": watch_text(view), "text/html": watch_still(view)}, raw=True)
+        if (widget := self._shown()) is not None:
+            data, about = _bundle(widget)
+            show({kind: shown for kind, shown in data.items() if kind != "text/plain"}, about, raw=True)
+
     def _repr_mimebundle_(self, **_asked: object) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         view = self._view("snapshot")
         still = {"text/plain": watch_text(view), "text/html": watch_html(view)}
         widget = self._shown()
         if widget is None:
             return still
-        bundle = widget._repr_mimebundle_()
-        data, about = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        data, about = _bundle(widget)
         return {**data, **still}, about
 
     def _shown(self) -> Any:
@@ -168,6 +180,11 @@ def _replace(frame: FrameType, watching: Watch) -> None:
     _by_cell[cell.key] = watching
     if before is not None:
         before.stop()
+
+
+def _bundle(widget: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    bundle = widget._repr_mimebundle_()
+    return bundle if isinstance(bundle, tuple) else (bundle or {}, {})
 
 
 def _in_a_kernel() -> bool:

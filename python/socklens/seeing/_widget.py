@@ -14,5 +14,5 @@ class Frames(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # where
     """Shows one frame after the other. A frame is HTML in which everything from outside is escaped."""
 
     _esm = resources.files("socklens.display").joinpath("watch.js").read_text(encoding="utf-8")
-    _css = markup.css()
+    _css = markup.css() + ".socklens-still { display: none; }\n"
     frame = traitlets.Unicode("").tag(sync=True)
