@@ -43,11 +43,11 @@ __all__ = [
     "_holders",
     "_interfaces",
     "_listen",
+    "_look",
     "_port_table",
     "_resolve",
     "_seconds",
     "_serve_in_tasks",
-    "_look",
     "connect",
     "get_default_timeout",
     "pair",
@@ -152,6 +152,7 @@ def _port_table(
 ) -> tuple[list[_PortRow], str, int] | None: ...
 def _interfaces() -> list[tuple[str, str, int, str, bool | None]]: ...
 def _resolve(host: str, port: int, timeout: _Timeout = ...) -> list[Address]: ...
+
 # (local, peer, state, backlog, buffers and TCP_INFO of a connection)
 _LookRow: TypeAlias = tuple[
     Address,
