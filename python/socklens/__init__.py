@@ -51,6 +51,7 @@ _LATER = {
         ),
         "aio": ("aio",),
         "seeing": ("Lens", "Look", "Watch", "lens", "look", "watch"),
+        "story": ("Event", "Ledger", "Piece", "Story", "record"),
         "server": ("Client", "Dropped", "Roster", "Server", "ServerError"),
     }.items()
     for name in names
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     )
     from .seeing import Lens, Look, Watch, lens, look, watch
     from .server import Client, Dropped, Roster, Server, ServerError
+    from .story import Event, Ledger, Piece, Story, record
 del TYPE_CHECKING
 
 
@@ -123,11 +125,13 @@ __all__ = [
     "Discard",
     "Dropped",
     "Echo",
+    "Event",
     "Fact",
     "FrameTooLongError",
     "IncompleteReadError",
     "InputBuffer",
     "Lens",
+    "Ledger",
     "LineEcho",
     "Lines",
     "Listener",
@@ -135,6 +139,7 @@ __all__ = [
     "MachineAddress",
     "OnMessage",
     "OutputBuffer",
+    "Piece",
     "PortCheck",
     "PortDiff",
     "PortRow",
@@ -144,6 +149,7 @@ __all__ = [
     "Roster",
     "Server",
     "ServerError",
+    "Story",
     "TcpInfo",
     "TcpState",
     "Totals",
@@ -160,6 +166,7 @@ __all__ = [
     "pair",
     "port_check",
     "ports",
+    "record",
     "resolve",
     "set_default_timeout",
     "watch",

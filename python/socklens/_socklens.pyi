@@ -529,6 +529,27 @@ class OnMessage:
 def _serve_in_tasks() -> None: ...
 
 @final
+class _Recording:
+    def __new__(cls, limit: int) -> Self: ...
+    def events(self, start: int) -> tuple[int, list[tuple[Any, ...]]]: ...
+    def stop(self) -> None: ...
+
+def _record_clock() -> int: ...
+def _record_number() -> int: ...
+def _record_call(
+    number: int,
+    call: str,
+    began: int,
+    ends: tuple[tuple[str, int] | None, tuple[str, int] | None],
+    made: int | None,
+    moved: tuple[bool, int | None, int] | None,
+    head: bytes,
+    end_seen: bool,
+    states: tuple[int, int],
+    failure: tuple[str, int | None, str] | None,
+) -> None: ...
+
+@final
 class _Reactor:
     def __new__(
         cls,

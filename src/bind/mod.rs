@@ -18,6 +18,7 @@ mod owners;
 mod patience;
 mod ports;
 mod receiving;
+mod record;
 mod sending;
 mod server;
 mod site;
@@ -54,6 +55,8 @@ mod _socklens {
     use super::ports::table;
     #[pymodule_export]
     use super::receiving::Lines;
+    #[pymodule_export]
+    use super::record::{Recording, clock, number, record_call};
     #[pymodule_export]
     use super::server::{Chat, Daytime, Discard, Echo, LineEcho, Reactor};
     #[pymodule_export]

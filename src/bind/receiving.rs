@@ -48,7 +48,7 @@ impl Connection {
         framing: &mut impl Framing,
         timeout: TimeoutArg,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match self.core.frame_at_hand(framing, |bytes| copied_if_it_can_be(py, bytes)) {
+        match self.core.frame_at_hand(doing, framing, |bytes| copied_if_it_can_be(py, bytes)) {
             Some(frame) => Ok(Some(frame)),
             None => self.awaited_frame(py, doing, framing, timeout),
         }

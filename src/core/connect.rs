@@ -12,8 +12,9 @@ use super::error::{Error, Result};
 use super::gate::{Gate, Shut};
 use super::listener::{Listener, Listening};
 use super::reason;
+use super::record::{self, Whose};
 use super::resolve::resolve;
-use super::sys::Interest;
+use super::sys::{self, Interest};
 use super::wait::{Stop, Timeout, Wait};
 
 /// What a client asks for.
@@ -147,7 +148,25 @@ pub(super) fn unfinished(target: SocketAddr, stop: &Stop, timeout: Timeout) -> E
     }
 }
 
+/// One attempt, which a recording is told of.
 pub(super) fn attempt(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
+    let call = record::Call::begin();
+    let result = try_once(target, source, opening, wait);
+    if let Some(call) = call {
+        let whose = match &result {
+            Ok(connection) => {
+                let state = connection.with_socket("connect", sys::tcp_state).ok().flatten();
+                record::note(|notes| notes.after = state);
+                connection.whose()
+            }
+            Err(_) => Whose { socket: record::number(), local: None, peer: Some(target) },
+        };
+        call.end("connect", whose, result.as_ref().err());
+    }
+    result
+}
+
+fn try_once(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
     let kernel = |error: io::Error| reason::connect_failed(target, &error);
     let socket = client(target, &opening.asked).map_err(kernel)?;
     if let Some(source) = source {

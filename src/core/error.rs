@@ -95,6 +95,41 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it is called where it is shown: the class of its exception.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Closed(_) => "ClosedError",
+            Self::WouldBlock(_) => "BlockingIOError",
+            Self::TimedOut(_) => "TimeoutError",
+            Self::Interrupted => "KeyboardInterrupt",
+            Self::Reentered(_) | Self::Driven(_) => "RuntimeError",
+            Self::Os { .. } | Self::InUse { .. } => "OSError",
+            Self::Name { .. } => "gaierror",
+            Self::Incomplete { .. } => "IncompleteReadError",
+            Self::TooLong { .. } => "FrameTooLongError",
+            Self::Range(_) => "OverflowError",
+            Self::Invalid(_) => "ValueError",
+            Self::Held(_) => "BufferError",
+            Self::Memory(_) => "MemoryError",
+            Self::Unsupported(_) => "NotImplementedError",
+            Self::Partly { cause, .. } => cause.kind(),
+        }
+    }
+
+    /// Whether it only says that a task of an event loop has to come again: such a try is nobody's failure.
+    pub fn is_try(&self) -> bool {
+        matches!(self, Self::WouldBlock(text) if text.is_empty())
+    }
+
+    /// The number that the kernel or the resolver gave.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Os { code, .. } | Self::InUse { code, .. } | Self::Name { code, .. } => Some(*code),
+            Self::Partly { cause, .. } => cause.code(),
+            _ => None,
+        }
+    }
+
     /// The same error with more to say.
     pub(crate) fn and(mut self, more: &str) -> Self {
         match &mut self {

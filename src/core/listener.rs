@@ -16,6 +16,7 @@ use super::gate::{Gate, Shut};
 use super::ports;
 use super::readiness::Readiness;
 use super::reason::{self, Call};
+use super::record::{self, Whose};
 use super::resolve::resolve;
 use super::state::TcpState;
 use super::sys::{self, Interest};
@@ -54,6 +55,7 @@ pub struct Listener {
     ended: HowEnded,
     /// Whether a server accepts from it.
     served: AtomicBool,
+    number: u32,
 }
 
 impl Listener {
@@ -64,7 +66,13 @@ impl Listener {
     pub fn bind(host: &str, port: u16, listening: &Listening, wait: &mut Wait<'_>) -> Result<Self> {
         let mut result = Err(Error::Name { code: 0, message: format!("the name {host:?} has no address to listen on") });
         for at in resolve(host, port, wait)? {
+            let call = record::Call::begin();
             result = Self::bind_to(at, listening);
+            if let Some(call) = call {
+                record::note(|notes| notes.after = result.as_ref().ok().map(|_| TcpState::LISTEN));
+                let whose = result.as_ref().map_or_else(|_| Whose { socket: record::number(), local: Some(at), peer: None }, Self::whose);
+                call.end("listen", whose, result.as_ref().err());
+            }
             // An address of the name that is taken is the answer; one that this machine lacks, such as ::1 without IPv6, is passed over.
             if matches!(result, Ok(_) | Err(Error::InUse { .. })) {
                 break;
@@ -97,6 +105,7 @@ impl Listener {
             accepted: AtomicU64::new(0),
             ended: HowEnded::default(),
             served: AtomicBool::new(false),
+            number: record::number(),
         }
     }
 
@@ -149,7 +158,24 @@ impl Listener {
     /// # Errors
     /// [`Error::Closed`], [`Error::TimedOut`], [`Error::WouldBlock`], or the kernel's, such as EMFILE.
     pub fn accept(&self, wait: &mut Wait<'_>) -> Result<Connection> {
-        let doing = "accept";
+        let call = record::Call::begin();
+        let accepted = self.next_client("accept", wait);
+        match call {
+            Some(call) if accepted.as_ref().is_err_and(Error::is_try) => call.forget(),
+            Some(call) => {
+                record::note(|notes| notes.made = accepted.as_ref().ok().map(Connection::number));
+                call.end("accept", self.whose(), accepted.as_ref().err());
+            }
+            None => {}
+        }
+        accepted
+    }
+
+    fn whose(&self) -> Whose {
+        Whose { socket: self.number, local: Some(self.local), peer: None }
+    }
+
+    fn next_client(&self, doing: &'static str, wait: &mut Wait<'_>) -> Result<Connection> {
         let inside = self.gate.enter().ok_or_else(|| self.closed(doing))?;
         loop {
             sys::ensure_nonblocking(&inside).map_err(|error| self.failed(doing, &error))?;
@@ -176,6 +202,10 @@ impl Listener {
             match sys::accept(&inside) {
                 Ok((socket, peer)) => {
                     if let Some(connection) = self.welcome(socket, peer) {
+                        if let Some(call) = record::Call::begin() {
+                            record::note(|notes| notes.made = Some(connection.number()));
+                            call.end("server accept", self.whose(), None);
+                        }
                         return Ok(Some(connection));
                     }
                 }
@@ -258,7 +288,18 @@ impl Listener {
         if !self.is_closed() {
             self.ended.set(Ended::Closed);
         }
-        drop(self.gate.shut(patience));
+        let call = record::Call::begin();
+        let shut = self.gate.shut(patience);
+        let was_open = shut.is_some();
+        drop(shut);
+        match call {
+            Some(call) if was_open => {
+                record::note(|notes| notes.before = Some(TcpState::LISTEN));
+                call.end("close", self.whose(), None);
+            }
+            Some(call) => call.forget(),
+            None => {}
+        }
     }
 
     /// Gives the socket away, still listening. Waiters are woken with [`Error::Closed`].

@@ -9,6 +9,7 @@ use super::writing::{partly, too_long};
 use crate::core::error::{Error, Result};
 use crate::core::framing::Prefixed;
 use crate::core::readiness::Readiness;
+use crate::core::record::Call;
 use crate::core::sys::Interest;
 use crate::core::wait::{Stop, Wait};
 
@@ -61,6 +62,18 @@ impl Connection {
     }
 
     fn write_on(&self, doing: &'static str, parts: [&[u8]; 2], way: &mut OnItsWay, wait: &mut Wait<'_>) -> Result<bool> {
+        let (call, before) = (Call::begin(), way.sent);
+        let result = self.step_on(doing, parts, way, wait);
+        match call {
+            // A try that came to nothing is no event.
+            Some(call) if matches!(result, Ok(false)) && way.sent == before => call.forget(),
+            Some(call) => self.tell(call, doing, result.as_ref().err()),
+            None => {}
+        }
+        result
+    }
+
+    fn step_on(&self, doing: &'static str, parts: [&[u8]; 2], way: &mut OnItsWay, wait: &mut Wait<'_>) -> Result<bool> {
         let total = parts[0].len() + parts[1].len();
         if way.sent > total {
             self.give_up(way.task);
@@ -69,7 +82,12 @@ impl Connection {
         let result = match self.output.lock_for(way.task, &self.gate, wait) {
             Ok(mut state) => {
                 let result = match self.driven() {
-                    None => self.write_in_turn(doing, parts, wait, &mut state, true, &mut way.sent),
+                    None => {
+                        let before = way.sent;
+                        let result = self.write_in_turn(doing, parts, wait, &mut state, true, &mut way.sent);
+                        self.note_sent(&state, parts, before, way.sent);
+                        result
+                    }
                     Some(driven) => self.leave_to(driven, doing, parts, wait, &mut state, true, &mut way.sent),
                 };
                 if matches!(result, Err(Error::WouldBlock(_))) && wait.deadline.is_attempt() {

@@ -24,6 +24,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Where in the stream the next byte stands that the program gets: what was put back counts as not read.
+    pub(super) fn position(&self) -> i64 {
+        self.read as i64 - self.put_back as i64
+    }
+
     /// How many bytes lie in Rust: in memory, and in what a large read has gathered.
     pub(super) fn held(&self) -> usize {
         self.memory.len() + self.assembly.as_ref().map_or(0, |assembly| assembly.filled().len())

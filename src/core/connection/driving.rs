@@ -12,6 +12,7 @@ use super::Connection;
 use super::direction::{Guard, Writing};
 use super::writing::rest;
 use crate::core::error::{Error, Result};
+use crate::core::record::Way;
 use crate::core::sys::{self, Interest, SEND_FLAGS};
 use crate::core::wait::{Stop, Wait};
 
@@ -115,7 +116,10 @@ impl Connection {
             used
         };
         state.memory.give_back();
+        let position = state.position();
         state.read += used as u64;
+        drop(state);
+        self.tell_of_server("server recv", Way::In, position, used);
         Ok(count)
     }
 
@@ -126,7 +130,10 @@ impl Connection {
         use_up(state.memory.as_slice());
         state.memory.consume(count);
         state.memory.give_back();
+        let position = state.position();
         state.read += count as u64;
+        drop(state);
+        self.tell_of_server("server recv", Way::In, position, count);
     }
 
     /// Hands bytes to the kernel, behind what waits; what it does not take waits. Tells how many bytes wait now.
@@ -138,8 +145,11 @@ impl Connection {
             return self.flush_locked(&inside, &mut state);
         }
         let count = self.offer(&inside, bytes)?;
+        let before = state.sent;
         state.sent += count as u64;
         state.let_wait(&bytes[count..])?;
+        drop(state);
+        self.tell_of_server("server send", Way::Out, before as i64, count);
         Ok(bytes.len() - count)
     }
 
@@ -203,7 +213,9 @@ impl Connection {
             if count == 0 {
                 break;
             }
+            let before = state.sent;
             state.taken(count);
+            self.tell_of_server("server send", Way::Out, before as i64, count);
         }
         Ok(state.waiting().len())
     }

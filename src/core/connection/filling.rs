@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use socket2::Socket;
 
 use super::direction::Reading;
+use super::telling::note_head;
 use crate::core::sys;
 
 /// From here on the kernel's copy takes longer (6 µs) than letting go of the interpreter and taking it again.
@@ -72,6 +73,7 @@ impl<'m> Direct<'m> {
 
 impl Fill for Direct<'_> {
     fn fill(&mut self, state: &mut Reading, socket: &Socket) -> io::Result<usize> {
+        note_head(&state.memory.as_slice()[..self.target.len().min(state.memory.len())]);
         let held = state.memory.take_into(self.target);
         let count = after(held, &mut self.target[held..], socket, sys::recv)?;
         state.received += count as u64;
@@ -90,12 +92,14 @@ fn after(
     held: usize,
     rest: &mut [MaybeUninit<u8>],
     socket: &Socket,
-    read: impl FnOnce(&Socket, &mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    read: impl for<'m> FnOnce(&Socket, &'m mut [MaybeUninit<u8>]) -> io::Result<&'m [u8]>,
 ) -> io::Result<usize> {
     if rest.is_empty() || (held > 0 && sys::recv_queue(socket)?.unwrap_or(0) == 0) {
         return Ok(0);
     }
-    read(socket, rest)
+    let bytes = read(socket, rest)?;
+    note_head(bytes);
+    Ok(bytes.len())
 }
 
 /// Into the memory that `Reading::assembly` has borrowed.
@@ -114,7 +118,7 @@ impl Fill for InPlace {
             assembly.advance(count);
             return Ok(count);
         }
-        let count = sys::recv(socket, assembly.rest())?;
+        let count = sys::recv(socket, assembly.rest())?.len();
         assembly.advance(count);
         state.received += count as u64;
         Ok(count)

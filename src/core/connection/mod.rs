@@ -15,6 +15,7 @@ mod looking;
 mod marks;
 mod options;
 mod reading;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -33,6 +34,7 @@ use super::ended::{Ended, HowEnded};
 use super::error::{Error, Result};
 use super::gate::{Gate, Inside};
 use super::reason::{self, Call};
+use super::record;
 use super::spin::Spin;
 use super::state::TcpState;
 use super::sys::{self, Interest};
@@ -42,6 +44,7 @@ use direction::{Direction, Reading, Writing};
 pub use driving::WAITING_LIMIT;
 pub(super) use driving::{Driven, Driver};
 pub use reading::PUT_BACK_LIMIT;
+use telling::Adopted;
 
 /// What the program asked for before the kernel granted something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +79,9 @@ pub struct Connection {
     ended: HowEnded,
     /// The server that reads it, if one does.
     driven: Option<Driven>,
+    /// Its number among all sockets of this process.
+    number: u32,
+    adopted: Adopted,
 }
 
 impl Connection {
@@ -96,6 +102,8 @@ impl Connection {
             receiving_over: AtomicBool::new(false),
             ended: HowEnded::default(),
             driven: None,
+            number: record::number(),
+            adopted: None,
         }
     }
 
@@ -129,7 +137,12 @@ impl Connection {
     pub fn from_socket(socket: Socket, timeout: Timeout) -> Result<Self> {
         let (local, peer) = Self::ends_of(&socket)?;
         socket.set_nonblocking(true).map_err(|error| reason::os(&error, "from_socket", ""))?;
-        Ok(Self::new(socket, local, peer, Asked::default(), timeout))
+        let carried = telling::carried(&socket);
+        let mut adopted = Self::new(socket, local, peer, Asked::default(), timeout);
+        if carried != Some((0, 0)) {
+            adopted.adopted = Some(Box::new(carried));
+        }
+        Ok(adopted)
     }
 
     /// This end's address.
@@ -176,6 +189,10 @@ impl Connection {
     /// What ended the attempt, or the wait; the attempt itself goes on after a timeout.
     pub fn wait_connected(&self, wait: &mut Wait<'_>) -> Result<()> {
         let doing = "wait_connected";
+        self.recorded(doing, || self.connected(doing, wait))
+    }
+
+    fn connected(&self, doing: &'static str, wait: &mut Wait<'_>) -> Result<()> {
         let inside = self.enter(doing)?;
         if !self.connecting.load(Relaxed) {
             return self.unbroken(doing);
@@ -196,6 +213,7 @@ impl Connection {
             }
         };
         self.connecting.store(false, Relaxed);
+        record::note(|notes| notes.before = Some(TcpState::SYN_SENT));
         match error {
             None => self.unbroken(doing),
             Some(error) => {
@@ -210,14 +228,20 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; ENOTCONN if the connection is over already.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
-        if how != Shutdown::Read && self.driven().is_some_and(|driven| self.finishes_later(driven)) {
-            return Ok(());
-        }
-        self.with_socket("shutdown", |socket| socket.shutdown(how))?;
-        if how != Shutdown::Write {
-            self.receiving_over.store(true, Relaxed);
-        }
-        Ok(())
+        let doing = "shutdown";
+        self.recorded(doing, || {
+            if how != Shutdown::Read && self.driven().is_some_and(|driven| self.finishes_later(driven)) {
+                return Ok(());
+            }
+            self.with_socket(doing, |socket| {
+                record::note(|notes| notes.before = self.seen(socket));
+                socket.shutdown(how)
+            })?;
+            if how != Shutdown::Write {
+                self.receiving_over.store(true, Relaxed);
+            }
+            Ok(())
+        })
     }
 
     /// Closes the socket: wakes every waiter with [`Error::Closed`], waits until they have left, and gives the port back. The kernel goes
@@ -257,6 +281,10 @@ impl Connection {
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
         self.not_driven(doing)?;
         self.nothing_held(doing)?;
+        self.recorded("detach", || self.given_away(doing, patience))
+    }
+
+    fn given_away(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
         if !self.is_closed() {
             self.ended.set(Ended::Detached);
         }
@@ -287,7 +315,11 @@ impl Connection {
         if !self.is_closed() {
             self.ended.set(how);
         }
-        let Some(shut) = self.gate.shut(patience) else { return };
+        let call = record::Call::begin();
+        let Some(shut) = self.gate.shut(patience) else {
+            call.into_iter().for_each(record::Call::forget);
+            return;
+        };
         let unread = {
             let mut state = self.input.lock();
             let unread = state.held() > 0 && state.received > 0;
@@ -303,9 +335,11 @@ impl Connection {
             state.forget();
         }
         if let Some(socket) = &*shut {
-            let over = matches!(sys::tcp_state(socket), Ok(Some(TcpState::CLOSED)));
+            let state = sys::tcp_state(socket).ok().flatten();
+            let over = state == Some(TcpState::CLOSED);
             let reset = !self.gate.is_inherited() && (unread || how == Ended::Aborted || self.unread_in_kernel(socket));
             self.left_nothing.store(over || reset, Relaxed);
+            record::note(|notes| (notes.before, notes.reset) = (self.seen(socket), reset && !over));
             if let Some(driven) = self.driven() {
                 driven.leaves(socket);
             }
@@ -314,6 +348,9 @@ impl Connection {
         // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.
         let mut shut = Some(shut);
         patience.released(&mut || drop(shut.take()));
+        if let Some(call) = call {
+            self.tell(call, if how == Ended::Aborted { "abort" } else { "close" }, None);
+        }
     }
 
     /// Whether the kernel will send RST at close, because bytes of the peer are left in its queue.

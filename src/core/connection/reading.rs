@@ -12,9 +12,11 @@ use super::assembly::Assembly;
 use super::direction::{Direction, Guard, Reading};
 use super::filling::{Ahead, Direct, Fill, InPlace, Peek};
 use super::halting::Halt;
+use super::telling::note_head;
 use crate::core::error::{Error, Result};
 use crate::core::framing::{Exactly, Found, Framing};
 use crate::core::gate::Gate;
+use crate::core::record::{self, Head, Way};
 use crate::core::sys::{self, Interest};
 use crate::core::wait::{Stop, Wait};
 
@@ -33,11 +35,13 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`], [`Error::TimedOut`], [`Error::WouldBlock`], or the kernel's, ECONNRESET above all.
     pub fn recv(&self, doing: &'static str, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
-        let taken = self.read(doing, wait, &mut Direct::new(target), |state, direct, _| {
-            state.read += direct.got.unwrap_or(0) as u64;
-            Ok(direct.got)
-        });
-        taken.map_err(|halt| self.halted(doing, halt, wait))
+        self.recorded(doing, || {
+            let taken = self.read(doing, wait, &mut Direct::new(target), |state, direct, _| {
+                self.count_read(state, direct.got.unwrap_or(0));
+                Ok(direct.got)
+            });
+            taken.map_err(|halt| self.halted(doing, halt, wait))
+        })
     }
 
     /// Copies what is here into `target`, as soon as there is anything, and leaves it where it is; 0 is the end of the stream (MSG_PEEK).
@@ -45,15 +49,17 @@ impl Connection {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn peek(&self, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
-        let seen = self.read("peek", wait, &mut Peek::new(target), |_, peek, _| Ok(peek.got));
-        seen.map_err(|halt| self.halted("peek", halt, wait))
+        self.recorded("peek", || {
+            let seen = self.read("peek", wait, &mut Peek::new(target), |_, peek, _| Ok(peek.got));
+            seen.map_err(|halt| self.halted("peek", halt, wait))
+        })
     }
 
     /// A frame that is whole in Rust memory already, if nobody is before this caller. The common case of a stream of small frames, made as short as
     /// it can be: one lock, one search, one copy (a line of 32 bytes: 35 ns less than the way of a call that may wait). `None` says nothing
     /// about the stream; [`recv_frame`](Self::recv_frame) does.
     #[inline(always)]
-    pub fn frame_at_hand<T>(&self, framing: &mut impl Framing, deliver: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    pub fn frame_at_hand<T>(&self, doing: &'static str, framing: &mut impl Framing, deliver: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let mut state = self.input.lock();
         if state.is_taken() || self.driven.is_some() {
             return None;
@@ -61,8 +67,13 @@ impl Connection {
         let bytes = state.memory.as_slice();
         let Found::Whole { payload, length } = framing.look(bytes, state.memory.epoch()) else { return None };
         let delivered = deliver(&bytes[payload])?;
+        let told = record::is_on().then(|| (state.position(), Head::of(&bytes[..length]), length));
         state.memory.consume(length);
         state.read += length as u64;
+        if let Some(told) = told {
+            drop(state);
+            self.tell_at_hand(doing, told);
+        }
         Some(delivered)
     }
 
@@ -78,30 +89,33 @@ impl Connection {
         wait: &mut Wait<'_>,
         mut deliver: impl FnMut(&[u8]) -> Result<T>,
     ) -> Result<Option<T>> {
-        let received = self.read(doing, wait, &mut Ahead::default(), |state, ahead, ended| {
-            let bytes = state.memory.as_slice();
-            let mut found = framing.look(bytes, state.memory.epoch());
-            if ended && matches!(found, Found::More(_)) {
-                if bytes.is_empty() {
-                    return Ok(Some(None));
+        self.recorded(doing, || {
+            let received = self.read(doing, wait, &mut Ahead::default(), |state, ahead, ended| {
+                let bytes = state.memory.as_slice();
+                let mut found = framing.look(bytes, state.memory.epoch());
+                if ended && matches!(found, Found::More(_)) {
+                    if bytes.is_empty() {
+                        return Ok(Some(None));
+                    }
+                    found = framing.at_end(bytes).ok_or_else(|| self.cut_off(doing, framing, bytes))?;
                 }
-                found = framing.at_end(bytes).ok_or_else(|| self.cut_off(doing, framing, bytes))?;
-            }
-            match found {
-                Found::Whole { payload, length } => {
-                    let delivered = deliver(&bytes[payload])?;
-                    state.memory.consume(length);
-                    state.read += length as u64;
-                    Ok(Some(Some(delivered)))
+                match found {
+                    Found::Whole { payload, length } => {
+                        let delivered = deliver(&bytes[payload])?;
+                        note_head(&bytes[..length]);
+                        state.memory.consume(length);
+                        self.count_read(state, length);
+                        Ok(Some(Some(delivered)))
+                    }
+                    Found::More(missing) => {
+                        ahead.missing = missing;
+                        Ok(None)
+                    }
+                    Found::TooLong => Err(self.too_long(doing, framing, bytes)),
                 }
-                Found::More(missing) => {
-                    ahead.missing = missing;
-                    Ok(None)
-                }
-                Found::TooLong => Err(self.too_long(doing, framing, bytes)),
-            }
-        });
-        received.map_err(|halt| self.frame_halted(doing, halt, wait, framing))
+            });
+            received.map_err(|halt| self.frame_halted(doing, halt, wait, framing))
+        })
     }
 
     /// Fills `target` completely, without a copy in between. `false` is an end of the stream before the first byte.
@@ -113,9 +127,11 @@ impl Connection {
         let size = target.len();
         // `loan` outlives `state`, in whose drop the assembly ends.
         let (assembly, _loan) = Assembly::new(target);
-        let received = self.assemble(doing, assembly, wait, size);
-        self.stir_readers(&received);
-        received.map_err(|halt| self.frame_halted(doing, halt, wait, &Exactly(size)))
+        self.recorded(doing, || {
+            let received = self.assemble(doing, assembly, wait, size);
+            self.stir_readers(&received);
+            received.map_err(|halt| self.frame_halted(doing, halt, wait, &Exactly(size)))
+        })
     }
 
     fn assemble(&self, doing: &'static str, assembly: Assembly, wait: &mut Wait<'_>, size: usize) -> std::result::Result<bool, Halt> {
@@ -126,8 +142,9 @@ impl Connection {
         self.read_in_turn(doing, wait, &mut state.state, &mut InPlace, &mut |state, _, ended| {
             let Some(assembly) = &mut state.assembly else { return Ok(Some(false)) };
             if assembly.is_full() {
+                note_head(assembly.filled());
                 state.assembly = None;
-                state.read += size as u64;
+                self.count_read(state, size);
                 return Ok(Some(true));
             }
             match assembly.filled() {
@@ -143,6 +160,10 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`]; [`Error::Held`] if Rust memory would exceed [`PUT_BACK_LIMIT`].
     pub fn unrecv(&self, bytes: &[u8]) -> Result<()> {
+        self.recorded("unrecv", || self.put_back(bytes))
+    }
+
+    fn put_back(&self, bytes: &[u8]) -> Result<()> {
         self.not_driven("unrecv")?;
         let _inside = self.enter("unrecv")?;
         let mut state = self.input.lock();
@@ -155,9 +176,17 @@ impl Connection {
         }
         state.memory.put_back(bytes);
         state.put_back += bytes.len() as u64;
+        note_head(bytes);
+        self.note_bytes(Way::Back, state.position(), bytes.len());
         drop(state);
         self.gate.nudge();
         Ok(())
+    }
+
+    /// Counts bytes that the program gets, and notes their place.
+    fn count_read(&self, state: &mut Reading, count: usize) {
+        self.note_bytes(Way::In, state.position(), count);
+        state.read += count as u64;
     }
 
     fn read<F: Fill, T>(
@@ -223,6 +252,9 @@ impl Connection {
             let ended = match filled {
                 Ok(count) => {
                     emptied = filler.is_bulk(state);
+                    if count == 0 {
+                        record::note(|notes| notes.end_seen = true);
+                    }
                     count == 0
                 }
                 // Nothing from the kernel; but bytes may have been put back meanwhile.

@@ -8,8 +8,10 @@ use socket2::Socket;
 
 use super::Connection;
 use super::direction::{Guard, Writing};
+use super::telling::note_head;
 use crate::core::error::{Error, Result};
 use crate::core::framing::Prefixed;
+use crate::core::record::Way;
 use crate::core::sys::{Interest, SEND_FLAGS};
 use crate::core::wait::{Stop, Wait};
 
@@ -43,6 +45,10 @@ impl Connection {
     }
 
     fn write(&self, doing: &'static str, parts: [&[u8]; 2], wait: &mut Wait<'_>, all: bool) -> Result<usize> {
+        self.recorded(doing, || self.write_out(doing, parts, wait, all))
+    }
+
+    fn write_out(&self, doing: &'static str, parts: [&[u8]; 2], wait: &mut Wait<'_>, all: bool) -> Result<usize> {
         let (total, mut sent) = (parts[0].len() + parts[1].len(), 0);
         let result = match self.output.lock_in_turn(&self.gate, wait) {
             Ok(mut state) => {
@@ -52,6 +58,7 @@ impl Connection {
                         if sent > 0 {
                             state.mark();
                         }
+                        self.note_sent(&state, parts, 0, sent);
                         result
                     }
                     Some(driven) => self.leave_to(driven, doing, parts, wait, &mut state, all, &mut sent),
@@ -68,6 +75,18 @@ impl Connection {
             Ok(()) => Ok(sent),
             Err(cause) if all => Err(partly(sent, total, cause)),
             Err(cause) => Err(cause),
+        }
+    }
+
+    /// Notes what the kernel took of these parts, from `from` to `sent`: nobody else's bytes came between.
+    pub(super) fn note_sent(&self, state: &Writing, parts: [&[u8]; 2], from: usize, sent: usize) {
+        if sent > from {
+            let [first, second] = rest(parts, from);
+            let count = sent - from;
+            let of_first = count.min(first.len());
+            note_head(&first[..of_first]);
+            note_head(&second[..count - of_first]);
+            self.note_bytes(Way::Out, (state.sent - count as u64) as i64, count);
         }
     }
 

@@ -1,0 +1,282 @@
+"""Which recv got which bytes of which send: the streams of a story, piece by piece. Derived from the byte counts of the calls alone,
+which the
+recorder takes under the lock of each direction; no content is compared.
+"""
+
+from __future__ import annotations
+
+import html
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+from ..display.escape import cells, quoted
+from ._cast import ENDS, Actor, cast
+from ._events import Event
+
+Fate = Literal["taken", "put back", "on its way", "never read", "elsewhere", "not seen sent"]
+
+_MOST_PRINTED = 40
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes that one send and one recv have in common: a frozen row of the ledger.
+
+    Attributes:
+        sender: the number of the socket that sent them; None if it is not in the story.
+        receiver: the number of the socket that they were sent to; None if it is not in the story.
+        send: the call that sent them, or None.
+        recv: the call that took them, or None.
+        start: their place in the stream: how many bytes came before them.
+        end: the place of the byte after them.
+        fate: "taken" (this recv took them from this send), "put back" (it took them again after an unrecv), "on its way" (sent, and
+        taken by no
+            recorded call: in a buffer of either end, or between them), "never read" (the receiving socket was closed without taking them),
+            "elsewhere" (later bytes were taken, so a call that is not recorded took these) or "not seen sent" (no recorded call sent them).
+    """
+
+    sender: int | None
+    receiver: int | None
+    send: Event | None
+    recv: Event | None
+    start: int
+    end: int
+    fate: Fate
+
+    @property
+    def count(self) -> int:
+        """How many bytes there are."""
+        return self.end - self.start
+
+    @property
+    def head(self) -> bytes:
+        """The first of them, as far as the send's or the recv's own first bytes were kept."""
+        for event in (self.send, self.recv):
+            if event is not None and event.offset is not None:
+                start = self.start - event.offset
+                if 0 <= start < len(event.head):
+                    return event.head[start : start + self.count]
+        return b""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain values."""
+        return {
+            "sender": self.sender,
+            "receiver": self.receiver,
+            "send": None if self.send is None else self.send.number,
+            "recv": None if self.recv is None else self.recv.number,
+            "start": self.start,
+            "end": self.end,
+            "count": self.count,
+            "fate": self.fate,
+            "head": self.head.hex(),
+        }
+
+
+class Ledger(Sequence[Piece]):
+    """Which recv got which bytes of which send, and what is still on its way: rows in the order of the streams.
+
+    `ledger.sent`, `ledger.taken` and `ledger.on_its_way` are sums in bytes. Where both ends of every connection are in the story and
+    nothing was
+    reset, `sent == taken + on_its_way`.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], actors: Mapping[int, Actor]) -> None:
+        self._pieces = tuple(pieces)
+        self._actors = dict(actors)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @overload
+    def __getitem__(self, index: int) -> Piece: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Piece, ...]: ...
+    def __getitem__(self, index: int | slice) -> Piece | tuple[Piece, ...]:
+        return self._pieces[index]
+
+    def __iter__(self) -> Iterator[Piece]:
+        return iter(self._pieces)
+
+    def _sum(self, *fates: Fate) -> int:
+        return sum(piece.count for piece in self._pieces if piece.fate in fates)
+
+    @property
+    def sent(self) -> int:
+        """Bytes that recorded calls handed to the kernel."""
+        return self._sum("taken", "on its way", "never read", "elsewhere")
+
+    @property
+    def taken(self) -> int:
+        """Bytes of recorded sends that recorded calls took; taken twice (after an unrecv) counts once."""
+        return self._sum("taken")
+
+    @property
+    def on_its_way(self) -> int:
+        """Bytes sent that nobody has taken yet."""
+        return self._sum("on its way")
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The rows as plain dicts, which pandas takes."""
+        return [piece.to_dict() for piece in self._pieces]
+
+    def _rows(self, most: int) -> tuple[list[tuple[str, ...]], int]:
+        rows = [self._row(piece) for piece in self._pieces[:most]]
+        return rows, len(self._pieces) - len(rows)
+
+    def _row(self, piece: Piece) -> tuple[str, ...]:
+        shown = piece.head[:16]
+        return (
+            self._end(piece.sender, piece.send),
+            self._end(piece.receiver, piece.recv),
+            f"{piece.start:,}–{piece.end:,}",
+            f"{piece.count:,} B",
+            piece.fate,
+            quoted(shown) + ("…" if piece.count > len(shown) else "") if shown else "",
+        )
+
+    def _end(self, socket: int | None, event: Event | None) -> str:
+        actor = None if socket is None else self._actors.get(socket)
+        words = [] if event is None else [f"#{event.number} {event.call}"]
+        return ", ".join([*words, actor.label if actor is not None else "not in the story"])
+
+    def _summary(self) -> str:
+        words = [f"{self.sent:,} B sent, {self.taken:,} B taken, {self.on_its_way:,} B on their way"]
+        rest: tuple[Fate, ...] = ("never read", "elsewhere", "not seen sent")
+        words += [f"{count:,} B {fate}" for fate in rest if (count := self._sum(fate))]
+        return ", ".join(words)
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {len(self._pieces):,} pieces: {self._summary()}>"
+
+    def __str__(self) -> str:
+        rows, more = self._rows(_MOST_PRINTED)
+        table = [_HEAD, *rows]
+        widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(text + " " * (w - cells(text)) for text, w in zip(row, widths, strict=True)).rstrip()
+            for row in table
+        ]
+        return "\n".join([*lines, *([f"and {more:,} more"] if more else []), self._summary()])
+
+    def _repr_html_(self) -> str:
+        rows, more = self._rows(10 * _MOST_PRINTED)
+        head = "".join(f"<th>{word}</th>" for word in _HEAD)
+        body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows)
+        rest = f" and {more:,} more;" if more else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{rest} {self._summary()}</p>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text("<Ledger …>" if cycle else str(self))
+
+
+_HEAD = ("send", "recv", "bytes", "count", "fate", "first of them")
+
+
+def ledger(events: Sequence[Event]) -> Ledger:
+    """The ledger of these events."""
+    actors = cast(events)
+    sends: dict[int, list[Event]] = defaultdict(list)
+    reads: dict[int, list[Event]] = defaultdict(list)
+    backs: set[int] = set()
+    closed: set[int] = set()
+    for event in events:
+        if event.call in ENDS:
+            closed.add(event.socket)
+        if event.offset is None or event.count is None:
+            continue
+        if event.direction == "out":
+            sends[event.socket].append(event)
+        elif event.direction == "in":
+            reads[event.socket].append(event)
+        else:
+            backs.add(event.socket)
+    pieces: list[Piece] = []
+    for socket in [*sends, *(s for s in reads if actors[s].other_end is None or actors[s].other_end not in sends)]:
+        sender: int | None
+        receiver: int | None
+        if socket in sends:
+            sender, receiver = socket, actors[socket].other_end
+        else:
+            sender, receiver = actors[socket].other_end, socket
+        here = sorted(sends.get(sender, []) if sender is not None else [], key=lambda e: (e.offset, e.number))
+        there = reads.get(receiver, []) if receiver is not None else []
+        if receiver not in backs:
+            # Two threads' calls may have been recorded the other way round than they took their bytes.
+            there = sorted(there, key=lambda e: (e.offset, e.number))
+        pieces += _stream(sender, receiver, here, there, gone=receiver in closed)
+    return Ledger(pieces, actors)
+
+
+def _stream(
+    sender: int | None, receiver: int | None, sends: Sequence[Event], reads: Sequence[Event], *, gone: bool
+) -> list[Piece]:
+    """One direction of one connection. `reads` are in the order of the calls, `sends` in the order of the stream."""
+    pieces = []
+    starts = [event.offset or 0 for event in sends]
+    frontier: int | None = None  # up to here somebody has read
+    seen: list[tuple[int, int]] = []  # what recorded reads took for the first time
+    for read in reads:
+        start = read.offset or 0
+        end = start + (read.count or 0)
+        if frontier is not None and start < frontier:
+            again = min(end, frontier)
+            pieces.append(Piece(sender, receiver, None, read, start, again, "put back"))
+            start = again
+        frontier = end if frontier is None else max(frontier, end)
+        if start < end:
+            seen.append((start, end))
+            for send, piece_start, piece_end in _cut(sends, starts, start, end):
+                fate: Fate = "not seen sent" if send is None else "taken"
+                pieces.append(Piece(sender, receiver, send, read, piece_start, piece_end, fate))
+    left: Fate = "never read" if gone else "on its way"
+    for send in sends:
+        start = send.offset or 0
+        for gap_start, gap_end in _gaps(seen, start, start + (send.count or 0)):
+            middle = max(gap_start, min(gap_end, frontier or gap_start))
+            if gap_start < middle:
+                pieces.append(Piece(sender, receiver, send, None, gap_start, middle, "elsewhere"))
+            if middle < gap_end:
+                pieces.append(Piece(sender, receiver, send, None, middle, gap_end, left))
+    return sorted(pieces, key=lambda p: (p.start, p.recv.number if p.recv else 1 << 62))
+
+
+def _cut(
+    sends: Sequence[Event], starts: Sequence[int], start: int, end: int
+) -> Iterator[tuple[Event | None, int, int]]:
+    """Which sends the bytes from `start` to `end` came from."""
+    index = max(bisect_right(starts, start) - 1, 0)
+    while start < end:
+        if index >= len(sends):
+            yield None, start, end
+            return
+        send_start = starts[index]
+        send_end = send_start + (sends[index].count or 0)
+        if start < send_start:
+            upto = min(end, send_start)
+            yield None, start, upto
+            start = upto
+        elif start < send_end:
+            upto = min(end, send_end)
+            yield sends[index], start, upto
+            start = upto
+        else:
+            index += 1
+
+
+def _gaps(seen: Sequence[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts from `start` to `end` that are in none of `seen`, which is in order."""
+    index = max(bisect_right(seen, (start, 1 << 62)) - 1, 0)
+    while start < end and index < len(seen):
+        seen_start, seen_end = seen[index]
+        if seen_start >= end:
+            break
+        if start < seen_start:
+            yield start, seen_start
+        start = max(start, seen_end)
+        index += 1
+    if start < end:
+        yield start, end

@@ -1,0 +1,117 @@
+//! Recordings for Python: start, stop, hand over the events. What they mean is for `python/socklens/story` to say.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use super::arguments::{Count, python_address};
+use super::info::TcpState;
+use crate::core::record::{self, Event, Failure, Head, Moved, Notes, Way, Whose};
+use crate::core::state;
+
+/// A recording of every call on sockets of socklens, from its making to `stop()`. Private: `socklens.record()` is the friendly form.
+#[pyclass(frozen, module = "socklens._socklens", name = "_Recording")]
+pub(super) struct Recording(parking_lot::Mutex<Option<record::Recording>>);
+
+#[pymethods]
+impl Recording {
+    #[new]
+    fn new(limit: Count) -> PyResult<Self> {
+        let limit = limit.at_least(1, "record", "limit")?;
+        record::names_by(name_of_this_thread);
+        Ok(Self(parking_lot::Mutex::new(Some(record::Recording::start(limit)))))
+    }
+
+    /// (how many events were dropped, the events from number `start` on, in the order in which the calls ended).
+    fn events<'py>(&self, py: Python<'py>, start: u64) -> PyResult<(u64, Vec<Bound<'py, PyTuple>>)> {
+        let (lost, events) = self.0.lock().as_ref().map_or_else(Default::default, |recording| recording.events(start));
+        let rows = events.into_iter().map(|event| row(py, event)).collect::<PyResult<_>>()?;
+        Ok((lost, rows))
+    }
+
+    /// Ends it, and forgets the events.
+    fn stop(&self) {
+        let over = self.0.lock().take();
+        drop(over);
+    }
+}
+
+/// The name that Python knows this thread by. Called only where Python has called in, or by a thread that may wait for the interpreter.
+fn name_of_this_thread() -> Option<String> {
+    Python::try_attach(|py| py.import("threading")?.call_method0("current_thread")?.getattr("name")?.extract()).and_then(PyResult::ok)
+}
+
+fn row<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyTuple>> {
+    let address = |address: Option<SocketAddr>| address.map(|address| python_address(py, address)).transpose();
+    let call = (event.socket, &*event.call, event.began, event.ended, &*event.thread, event.foreign);
+    let ends = (address(event.local)?, address(event.peer)?, event.made);
+    let moved = event.moved.map(|moved| (word(moved.way), moved.at, moved.count));
+    let known = (event.end_seen, event.reset, event.before.map(TcpState::from), event.after.map(TcpState::from));
+    let failure = event.failure.map(|failure| (failure.kind.into_owned(), failure.code, failure.text));
+    (call, ends, moved, PyBytes::new(py, event.head.as_slice()), known, failure).into_pyobject(py)
+}
+
+fn word(way: Way) -> &'static str {
+    match way {
+        Way::Out => "out",
+        Way::In => "in",
+        Way::Back => "back",
+    }
+}
+
+/// Nanoseconds on the clock of all recordings.
+#[pyfunction]
+#[pyo3(name = "_record_clock")]
+pub(super) fn clock() -> u64 {
+    record::now()
+}
+
+/// A number for a socket of Python's.
+#[pyfunction]
+#[pyo3(name = "_record_number")]
+pub(super) fn number() -> u32 {
+    record::number()
+}
+
+/// An endpoint as the socket module gives it; `None` for what is no endpoint of IP.
+pub(super) struct Given(Option<SocketAddr>);
+
+impl<'py> FromPyObject<'_, 'py> for Given {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let parts: Option<(String, u16)> = value.extract()?;
+        Ok(Self(parts.and_then(|(host, port)| Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, port)))))
+    }
+}
+
+/// Adds a call on a socket of Python's, of this thread, that ends now. `states` are Linux's numbers, 0 for unknown; `moved` is (out or not, at, count).
+#[pyfunction]
+#[pyo3(name = "_record_call")]
+#[allow(clippy::too_many_arguments, reason = "a row")]
+pub(super) fn record_call(
+    number: u32,
+    call: String,
+    began: u64,
+    ends: (Given, Given),
+    made: Option<u32>,
+    moved: Option<(bool, Option<i64>, u64)>,
+    head: &[u8],
+    end_seen: bool,
+    states: (u8, u8),
+    failure: Option<(String, Option<i32>, String)>,
+) {
+    let whose = Whose { socket: number, local: ends.0.0, peer: ends.1.0 };
+    let notes = Notes {
+        moved: moved.map(|(out, at, count)| Moved { way: if out { Way::Out } else { Way::In }, at, count }),
+        head: Head::of(head),
+        end_seen,
+        reset: false,
+        before: state::TcpState::from_number(states.0),
+        after: state::TcpState::from_number(states.1),
+        made,
+    };
+    let failure = failure.map(|(kind, code, text)| Failure { kind: kind.into(), code, text });
+    record::foreign(call, began, record::now(), whose, notes, failure);
+}

@@ -1,0 +1,323 @@
+//! What the calls of this program did, while somebody records: a bounded ring of events for each recording. A call costs one relaxed load while
+//! nobody does. Nothing is decided here, and no other lock is taken while this one is held.
+//!
+//! A door of the house (`Connection::recorded`, `Listener::accept`, `connect`) opens a [`Call`] and ends it; between the two, whoever counts bytes
+//! under the lock of their direction leaves a note of them for the call of its own thread, so that the numbers fit the order of the stream.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::error::Error;
+pub use super::event::{Event, Failure, HEAD, Head, Moved, Way};
+use super::forked::{Forked, Inherit};
+use super::state::TcpState;
+
+/// Whose call it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose {
+    /// Its number.
+    pub socket: u32,
+    /// Its endpoint.
+    pub local: Option<SocketAddr>,
+    /// The other one.
+    pub peer: Option<SocketAddr>,
+}
+
+/// What is learned about a call while it goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Notes {
+    /// The bytes.
+    pub moved: Option<Moved>,
+    /// The first of them.
+    pub head: Head,
+    /// Whether the stream ended.
+    pub end_seen: bool,
+    /// Whether RST has to be sent.
+    pub reset: bool,
+    /// The state before.
+    pub before: Option<TcpState>,
+    /// The state after.
+    pub after: Option<TcpState>,
+    /// The connection that was made.
+    pub made: Option<u32>,
+}
+
+static ACTIVE: AtomicU32 = AtomicU32::new(0);
+static NUMBERS: AtomicU32 = AtomicU32::new(0);
+static RINGS: OnceLock<Forked<Rings>> = OnceLock::new();
+/// Who knows the names of threads that Rust did not start.
+static NAMES: OnceLock<fn() -> Option<String>> = OnceLock::new();
+
+thread_local! {
+    static NOTES: Cell<Notes> = const { Cell::new(Notes { moved: None, head: Head { bytes: [0; HEAD], length: 0 }, end_seen: false, reset: false, before: None, after: None, made: None }) };
+    static NAME: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
+}
+
+/// Whether anybody records.
+#[inline(always)]
+pub fn is_on() -> bool {
+    ACTIVE.load(Relaxed) != 0
+}
+
+/// A number for a socket, which no other has.
+pub fn number() -> u32 {
+    NUMBERS.fetch_add(1, Relaxed).wrapping_add(1)
+}
+
+/// Says who knows the names of threads. It is asked by the thread itself, once, with no lock held.
+pub fn names_by(names: fn() -> Option<String>) {
+    let _the_first = NAMES.set(names);
+}
+
+/// Nanoseconds since this process first asked.
+pub fn now() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A call that is being recorded.
+#[derive(Debug)]
+pub struct Call {
+    began: u64,
+    /// Those of the call that this one interrupts, if it is a signal handler's.
+    outer: Notes,
+}
+
+impl Call {
+    /// Begins, if anybody records.
+    #[inline(always)]
+    pub fn begin() -> Option<Self> {
+        is_on().then(Self::begin_now)
+    }
+
+    #[cold]
+    fn begin_now() -> Self {
+        Self { began: now(), outer: NOTES.take() }
+    }
+
+    /// Ends, and is kept.
+    #[cold]
+    pub fn end(self, call: &'static str, whose: Whose, error: Option<&Error>) {
+        let notes = NOTES.replace(self.outer);
+        keep(event(call.into(), self.began, now(), whose, notes, error.map(failure)));
+    }
+
+    /// Ends as if it had never been.
+    pub fn forget(self) {
+        NOTES.set(self.outer);
+    }
+}
+
+/// Keeps a call that began and ended at this moment. With `locked`, somebody further out holds a lock.
+#[cold]
+pub fn at_once(call: &'static str, whose: Whose, notes: Notes, locked: bool) {
+    let now = now();
+    keep(event_in(thread(!locked), call.into(), now, now, whose, notes, None));
+}
+
+/// Keeps a call that somebody else has timed.
+pub fn foreign(call: String, began: u64, ended: u64, whose: Whose, notes: Notes, failure: Option<Failure>) {
+    keep(Event { foreign: true, ..event(call.into(), began, ended, whose, notes, failure) });
+}
+
+/// Leaves a note for this thread's call, if anybody records.
+#[inline(always)]
+pub fn note(take: impl FnOnce(&mut Notes)) {
+    if is_on() {
+        let mut notes = NOTES.get();
+        take(&mut notes);
+        NOTES.set(notes);
+    }
+}
+
+fn event(call: Cow<'static, str>, began: u64, ended: u64, whose: Whose, notes: Notes, failure: Option<Failure>) -> Event {
+    event_in(thread(true), call, began, ended, whose, notes, failure)
+}
+
+fn event_in(
+    thread: Arc<str>,
+    call: Cow<'static, str>,
+    began: u64,
+    ended: u64,
+    whose: Whose,
+    notes: Notes,
+    failure: Option<Failure>,
+) -> Event {
+    Event {
+        socket: whose.socket,
+        call,
+        began,
+        ended,
+        thread,
+        local: whose.local,
+        peer: whose.peer,
+        made: notes.made,
+        moved: notes.moved,
+        head: notes.head,
+        end_seen: notes.end_seen,
+        reset: notes.reset,
+        failure: failure.map(Box::new),
+        before: notes.before,
+        after: notes.after,
+        foreign: false,
+    }
+}
+
+fn failure(error: &Error) -> Failure {
+    Failure { kind: error.kind().into(), code: error.code(), text: error.to_string() }
+}
+
+/// This thread's name, asked for once. Who is asked may run Python, and no lock is held while that runs.
+fn thread(may_ask: bool) -> Arc<str> {
+    static UNKNOWN: AtomicU32 = AtomicU32::new(0);
+    if let Some(known) = NAME.with_borrow(Clone::clone) {
+        return known;
+    }
+    let mut name = std::thread::current().name().map(str::to_owned);
+    if name.is_none() && may_ask {
+        name = NAMES.get().and_then(|ask| ask());
+    }
+    if name.is_none() && !may_ask {
+        return "unnamed".into();
+    }
+    let name: Arc<str> = name.unwrap_or_else(|| format!("unnamed-{}", UNKNOWN.fetch_add(1, Relaxed) + 1)).into();
+    NAME.set(Some(name.clone()));
+    name
+}
+
+/// The events of one recording: the last of them, and how many were dropped for them.
+#[derive(Debug)]
+struct Ring {
+    id: u32,
+    limit: usize,
+    events: VecDeque<Event>,
+    lost: u64,
+}
+
+impl Ring {
+    fn push(&mut self, event: Event) {
+        if self.events.len() == self.limit {
+            self.events.pop_front();
+            self.lost += 1;
+        }
+        self.events.push_back(event);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Rings(Vec<Ring>);
+
+/// A child goes on with a copy of what its parent had; it is the parent's own memory that the copy is made from.
+impl Inherit for Rings {
+    fn inherit(parents: Option<&mut Self>) -> Self {
+        parents.map(std::mem::take).unwrap_or_default()
+    }
+}
+
+fn keep(event: Event) {
+    let Some(rings) = RINGS.get() else { return };
+    let mut rings = rings.lock();
+    if let Some((last, others)) = rings.0.split_last_mut() {
+        others.iter_mut().for_each(|ring| ring.push(event.clone()));
+        last.push(event);
+    }
+}
+
+/// A recording: it gets every call that ends while it lives.
+#[derive(Debug)]
+pub struct Recording(u32);
+
+impl Recording {
+    /// Begins to record, at most `limit` events, the last ones.
+    pub fn start(limit: usize) -> Self {
+        let id = number();
+        now();
+        RINGS.get_or_init(Forked::default).lock().0.push(Ring { id, limit: limit.max(1), events: VecDeque::new(), lost: 0 });
+        ACTIVE.fetch_add(1, Relaxed);
+        Self(id)
+    }
+
+    /// The events from the one with this number on, counted from 0, and how many there were before the first that is left.
+    pub fn events(&self, from: u64) -> (u64, Vec<Event>) {
+        let Some(rings) = RINGS.get() else { return (0, Vec::new()) };
+        let rings = rings.lock();
+        let Some(ring) = rings.0.iter().find(|ring| ring.id == self.0) else { return (0, Vec::new()) };
+        let skipped = usize::try_from(from.saturating_sub(ring.lost)).unwrap_or(usize::MAX);
+        (ring.lost, ring.events.iter().skip(skipped).cloned().collect())
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        ACTIVE.fetch_sub(1, Relaxed);
+        if let Some(rings) = RINGS.get() {
+            let mut rings = rings.lock();
+            let over = rings.0.iter().position(|ring| ring.id == self.0).map(|at| rings.0.remove(at));
+            drop(rings);
+            // Outside the lock: there may be much to free.
+            drop(over);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: Whose = Whose { socket: 7_000_000, local: None, peer: None };
+
+    fn mine(recording: &Recording) -> Vec<String> {
+        // Other tests run meanwhile, and their calls are recorded too.
+        let (_, events) = recording.events(0);
+        events.into_iter().filter(|event| event.socket == NOBODY.socket).map(|event| event.call.into_owned()).collect()
+    }
+
+    #[test]
+    fn recordings_nest_and_each_has_what_ended_in_its_time() {
+        let outer = Recording::start(100_000);
+        at_once("first", NOBODY, Notes::default(), false);
+        let inner = Recording::start(100_000);
+        at_once("second", NOBODY, Notes::default(), false);
+        assert_eq!(mine(&inner), ["second"]);
+        drop(inner);
+        at_once("third", NOBODY, Notes::default(), false);
+        assert_eq!(mine(&outer), ["first", "second", "third"]);
+    }
+
+    #[test]
+    fn a_full_ring_keeps_the_last_and_counts_the_others() {
+        let mut ring = Ring { id: 0, limit: 2, events: VecDeque::new(), lost: 0 };
+        for call in ["a", "b", "c"] {
+            ring.push(event(call.into(), 0, 0, NOBODY, Notes::default(), None));
+        }
+        assert_eq!(ring.lost, 1);
+        assert_eq!(ring.events.iter().map(|event| &*event.call).collect::<Vec<_>>(), ["b", "c"]);
+    }
+
+    #[test]
+    fn the_notes_of_an_interrupted_call_are_its_own() {
+        let _on = Recording::start(1);
+        let outer = Call::begin_now();
+        note(|notes| notes.end_seen = true);
+        let inner = Call::begin_now();
+        note(|notes| notes.reset = true);
+        inner.end("inner", NOBODY, None);
+        let notes = NOTES.get();
+        assert!(notes.end_seen && !notes.reset);
+        outer.forget();
+    }
+
+    #[test]
+    fn a_head_takes_no_more_than_it_has_room_for() {
+        let mut head = Head::default();
+        head.push(&[1; HEAD - 1]);
+        head.push(&[2; 5]);
+        assert_eq!(head.as_slice().len(), HEAD);
+        assert_eq!(head.as_slice()[HEAD - 1], 2);
+    }
+}
