@@ -17,6 +17,9 @@ pub struct Head {
 }
 
 impl Head {
+    /// No bytes.
+    pub const EMPTY: Self = Self { bytes: [0; HEAD], length: 0 };
+
     /// The first of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut head = Self::default();

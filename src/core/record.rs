@@ -47,6 +47,10 @@ pub struct Notes {
     pub made: Option<u32>,
 }
 
+impl Notes {
+    const NONE: Self = Self { moved: None, head: Head::EMPTY, end_seen: false, reset: false, before: None, after: None, made: None };
+}
+
 static ACTIVE: AtomicU32 = AtomicU32::new(0);
 static NUMBERS: AtomicU32 = AtomicU32::new(0);
 static RINGS: OnceLock<Forked<Rings>> = OnceLock::new();
@@ -54,7 +58,7 @@ static RINGS: OnceLock<Forked<Rings>> = OnceLock::new();
 static NAMES: OnceLock<fn() -> Option<String>> = OnceLock::new();
 
 thread_local! {
-    static NOTES: Cell<Notes> = const { Cell::new(Notes { moved: None, head: Head { bytes: [0; HEAD], length: 0 }, end_seen: false, reset: false, before: None, after: None, made: None }) };
+    static NOTES: Cell<Notes> = const { Cell::new(Notes::NONE) };
     static NAME: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 

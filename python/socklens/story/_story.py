@@ -7,11 +7,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .._socklens import _record_clock, _Recording
+from ._cast import cast
 from ._events import Event, event
 from ._ledger import Ledger, ledger
 
 if TYPE_CHECKING:
     import socket
+
+    from ..display.ladder import Layout
 
     Socket = TypeVar("Socket", bound=socket.socket)
 
@@ -133,6 +136,95 @@ class Story:
     def ledger(self) -> Ledger:
         """Which recv got which bytes of which send, as a table, and what is still on its way."""
         return ledger(self.events)
+
+    # -- as a drawing
+
+    def _layout(self) -> Layout:
+        from ..display.ladder import layout
+
+        events = self.events
+        return layout(events, cast(events), ledger(events), self.lost)
+
+    def to_svg(self) -> str:
+        """The ladder diagram as SVG, to be saved in a file: light or dark as the reader's system is.
+
+        A lifeline for every socket, a row for every call. A filled mark sends, a hollow one receives, a diamond opens or ends, a cross
+        failed; a bar
+        is a call that waited. Solid arrows are bytes, from the send to the recv that took them; dashed ones are segments that follow
+        from the calls
+        and that nobody saw. Repeated calls are folded into one, with their number; more than 12 lifelines are not drawn but counted.
+        """
+        from ..display.ladder_svg import ladder_svg
+
+        return ladder_svg(self._layout())
+
+    def to_html(self) -> str:
+        """The ladder diagram as one HTML page that needs no network; what was folded can be opened row by row."""
+        from ..display.ladder_svg import ladder_html
+
+        events = self.events
+        return ladder_html(self._layout(), events, cast(events), page=True, title=repr(self)[1:-1])
+
+    def to_mermaid(self) -> str:
+        """The ladder diagram as text for Mermaid (mermaid.js.org), which many wikis and Markdown viewers draw."""
+        from ._mermaid import mermaid
+
+        return mermaid(self._layout())
+
+    def to_text(self, width: int = 100) -> str:
+        """The ladder diagram as text, no line wider than `width` columns (40 at least)."""
+        from ..display.ladder_text import ladder_text
+
+        return ladder_text(self._layout(), max(width, 40))
+
+    def to_json(self) -> str:
+        """All that was recorded, as JSON.
+
+        One object: `schema` ("socklens-story-1"), `began` (seconds since 1970, or null), `lost` (events dropped), `events` (a list of
+        objects whose
+        keys are the attributes of Event; bytes as hexadecimal digits, states by name, endpoints as [host, port], times in seconds
+        since `began`),
+        `sockets` (their role, endpoints, and the number of the connection's other end and of the listener) and `ledger` (the pieces;
+        `send` and
+        `recv` are numbers of events). The JSON Schema is the file `socklens/story/story.schema.json`.
+        """
+        import json
+
+        events = self.events
+        sockets = [
+            {
+                "socket": actor.socket,
+                "role": actor.role,
+                "local": None if actor.local is None else list(actor.local),
+                "peer": None if actor.peer is None else list(actor.peer),
+                "other_end": actor.other_end,
+                "listener": actor.listener,
+                "stdlib": actor.stdlib,
+            }
+            for actor in cast(events).values()
+        ]
+        return json.dumps(
+            {
+                "schema": "socklens-story-1",
+                "began": self._began,
+                "lost": self.lost,
+                "events": [one.to_dict() for one in events],
+                "sockets": sockets,
+                "ledger": ledger(events).to_dicts(),
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        from ..display.ladder_svg import ladder_html
+
+        events = self.events
+        return ladder_html(self._layout(), events, cast(events))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else str(self))
+
+    def __str__(self) -> str:
+        return self.to_text()
 
     def __len__(self) -> int:
         return len(self.events)
