@@ -25,6 +25,7 @@ import manyclients
 import pingpong
 import plot
 import rates
+import recording
 import syscalls
 from table import Row, markdown
 
@@ -36,7 +37,7 @@ SERVER_ROUNDS = 11
 # `--quick` shows that everything runs and gives right bytes; its figures mean nothing.
 QUICK_ROUNDS, QUICK_HURRY = 2, 20.0
 
-CASES = [*pingpong.CASES, *lines.CASES, *frames.CASES, *bulk.CASES, *connecting.CASES]
+CASES = [*pingpong.CASES, *lines.CASES, *frames.CASES, *bulk.CASES, *connecting.CASES, *recording.CASES]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

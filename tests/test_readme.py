@@ -15,7 +15,7 @@ from typing import Any
 import socklens as sl
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT, TALK, PORTS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FIRST, SESSION, CHAT, TALK, PORTS, STORY = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def shape(output: str) -> str:
@@ -49,6 +49,14 @@ def test_the_chat() -> None:
     _, roster = done.stdout.split("b'hello from ann\\n' b'hello from ann\\n'\n")
     assert roster.count("ESTABLISHED") == 3
     assert roster.endswith("[] []\n")
+
+
+def test_the_story() -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(STORY, {"sl": sl})
+    assert printed.getvalue().count("sendall 8 B") == 1
+    assert "8 B sent, 8 B taken, 0 B on their way" in printed.getvalue()
 
 
 def test_the_same_in_async_code() -> None:

@@ -102,7 +102,7 @@ def layout(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger,
     columns = _columns(actors)
     place = {column.socket: i for i, column in enumerate(columns)}
     shown = [event for event in events if event.socket in place]
-    items = _fold(shown)
+    items = _fold(shown, place)
     times = _rows(items, actors, place)
     of_event = {event.number: item for item in items for event in item.events}
     notes = []
@@ -157,7 +157,7 @@ def _token(event: Event) -> tuple[int, str, str | None]:
     return event.socket, event.call, event.error
 
 
-def _fold(events: Sequence[Event]) -> list[_Item]:
+def _fold(events: Sequence[Event], place: Mapping[int, int]) -> list[_Item]:
     """Rounds of the same calls become one round; and if there are still too many rows, what happened in the same stretch of time."""
     tokens = [_token(event) for event in events]
     items: list[_Item] = []
@@ -180,7 +180,10 @@ def _fold(events: Sequence[Event]) -> list[_Item]:
         for start in range(0, len(items), stretch):
             together: dict[object, _Item] = {}
             for item in items[start : start + stretch]:
-                together.setdefault(_token(item.events[0]), _Item([])).events.extend(item.events)
+                first = item.events[0]
+                # How a connection begins and ends is not lost in a crowd.
+                alone = first.made in place or (first.direction is None and first.error is None and first.made is None)
+                together.setdefault(first.number if alone else _token(first), _Item([])).events.extend(item.events)
             folded += together.values()
         stretch *= 2
     return folded
@@ -201,7 +204,8 @@ def _rows(items: Sequence[_Item], actors: Mapping[int, Actor], place: Mapping[in
         alone = len(item.events) == 1 and top == len(ends) and first.seconds >= _WORTH_TELLING
         extra = 2 if _listener(first, actors, place) is not None else int(alone)
         item.row = len(times) + extra
-        times += [""] * extra + [_time(last.ended)]
+        # Of several calls, when the first of them ended: so that the rows are in the order of time.
+        times += [""] * extra + [_time(first.ended)]
         ends += [last.ended] * (extra + 1)
     return times
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 _ROW = 24
 _TOP = 58
 _TIME = 74
-_LABEL = 232  # room for a call's words
+_LABEL = 216  # room for a call's words
 _HALF = 130  # between an end and the listener beside it
 _LONGEST = 38
-_MOST_LISTED = 60
-_MOST_DETAILS = 200
+_MOST_LISTED = 20
+_MOST_DETAILS = 80
 
 
 def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
@@ -37,7 +38,8 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     if standalone:
         parts.append(f'<style>{css()}</style><rect width="100%" height="100%" style="fill:var(--sl-paper)"/>')
     parts += _lifelines(layout, xs)
-    parts += [_arrow(arrow, layout.columns, xs) for arrow in layout.arrows]
+    fans = Counter(arrow.start for arrow in layout.arrows if arrow.line == "bytes")
+    parts += [_arrow(arrow, layout.columns, xs, fans[arrow.start] > 1) for arrow in layout.arrows]
     parts += [_mark(mark, layout.columns, xs) for mark in layout.marks]
     parts += [
         f'<text class="sl-time" x="{_TIME - 8}" y="{_y(row) + 4}" text-anchor="end">{_t(time)}</text>'
@@ -173,7 +175,7 @@ def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int]) -> str:
     return "".join(parts)
 
 
-def _arrow(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int]) -> str:
+def _arrow(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int], in_a_fan: bool) -> str:
     x1, y1, y2 = xs[arrow.start[0]], _y(arrow.start[1]), _y(arrow.end[1])
     dim = "" if arrow.line in ("bytes", "pending") else "-dim"
     if arrow.end[0] is None:
@@ -197,8 +199,8 @@ def _arrow(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int]) -> str:
             (x2 - 8 * dx - 4 * dy, y2 - 8 * dy + 4 * dx),
         )
     )
-    # Where others' labels are not: a third of the way.
-    at = 0.3 if abs(y2 - y1) > _ROW else 0.5
+    # Where other arrows are far: those of one send at their heads, those into one recv at their feet.
+    at = 0.82 if in_a_fan else 0.3 if abs(y2 - y1) > _ROW else 0.5
     tx, ty = x1 + (x2 - x1) * at, y1 + (y2 - y1) * at
     return (
         f'<line class="sl-{arrow.line}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/><polygon class="sl-tip{dim}" points="{tip}"/>'

@@ -1,0 +1,347 @@
+"""The promise: the ledger and the drawings of a story say what happened to the bytes; everything from a peer is escaped; drawings stay
+readable."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import re
+import socket
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import socklens as sl
+from helpers import eventually
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from socklens import Connection, Piece, Story
+from socklens.display.escape import cells
+from socklens.display.glyphs import ASCII
+from socklens.display.ladder import MOST_COLUMNS, MOST_ROWS, Layout, layout
+from socklens.display.ladder_text import ladder_text
+from socklens.story._cast import cast
+
+Pair = tuple[Connection, Connection]
+EVIL = b"</text><script>alert(1)</script>\x1b[31m"
+
+
+def row(piece: Piece) -> tuple[str | None, str | None, int, int, str]:
+    send, recv = piece.send, piece.recv
+    return (send.call if send else None, recv.call if recv else None, piece.start, piece.end, piece.fate)
+
+
+def laid_out(story: Story) -> Layout:
+    return layout(story.events, cast(story.events), story.ledger(), story.lost)
+
+
+@pytest.fixture(scope="module")
+def session() -> Story:
+    """From listen to RST: two clients, a wait, a timeout, repeats, a half-close, a refusal, and bytes that would do harm."""
+    with sl.record() as story:
+        with sl.listen() as listener:
+            one = sl.connect(listener.local_addr)
+            to_one = listener.accept(timeout=5)
+            threading.Timer(0.02, one.sendall, (EVIL,)).start()
+            assert to_one.recv_exactly(len(EVIL), timeout=5) == EVIL
+            for _ in range(50):
+                one.sendall(b"ping\n")
+                assert to_one.recv_line() == b"ping\n"
+            two = sl.connect(listener.local_addr)
+            to_two = listener.accept(timeout=5)
+            two.sendall(b"unread")
+            eventually(lambda: len(to_two.input_buffer))
+            with pytest.raises(TimeoutError):
+                to_one.recv(timeout=0.01)
+            one.shutdown("send")
+            assert to_one.recv() == b""
+            to_one.sendall(b"bye")
+            assert one.recv() == b"bye"
+            for conn in (to_one, one, to_two):
+                conn.close()
+            with pytest.raises(ConnectionResetError):
+                two.recv(timeout=5)
+            two.close()
+        with pytest.raises(ConnectionRefusedError):
+            sl.connect("127.0.0.1", 1)
+    return story
+
+
+class TestTheLedger:
+    def test_one_send_in_three_recvs(self, pair: Pair) -> None:
+        client, server = pair
+        with sl.record() as story:
+            client.sendall(b"abcdef")
+            assert [server.recv_exactly(1), server.recv_exactly(2), server.recv(10)] == [b"a", b"bc", b"def"]
+        assert [row(piece) for piece in story.ledger()] == [
+            ("sendall", "recv_exactly", 0, 1, "taken"),
+            ("sendall", "recv_exactly", 1, 3, "taken"),
+            ("sendall", "recv", 3, 6, "taken"),
+        ]
+        assert [piece.head for piece in story.ledger()] == [b"a", b"bc", b"def"]
+
+    def test_three_sends_in_one_recv(self, pair: Pair) -> None:
+        client, server = pair
+        with sl.record() as story:
+            for data in (b"a", b"bc", b"def"):
+                client.send(data)
+            assert server.recv_exactly(6) == b"abcdef"
+        pieces = story.ledger()
+        assert [(p.send and p.send.number, p.start, p.end) for p in pieces] == [(1, 0, 1), (2, 1, 3), (3, 3, 6)]
+        assert {p.recv and p.recv.number for p in pieces} == {4}
+
+    def test_both_ways_are_told_apart(self, pair: Pair) -> None:
+        client, server = pair
+        with sl.record() as story:
+            client.sendall(b"there")
+            assert server.recv_exactly(5) == b"there"
+            server.sendall(b"back")
+            assert client.recv_exactly(4) == b"back"
+        first, second = story.ledger()
+        assert (first.sender, first.receiver) == (second.receiver, second.sender)
+        assert (first.count, second.count) == (5, 4)
+
+    def test_what_is_on_its_way_and_what_nobody_will_read(self, pair: Pair) -> None:
+        client, server = pair
+        with sl.record() as story:
+            client.sendall(b"read, unread")
+            assert server.recv_exactly(4) == b"read"
+            assert [row(p)[1:] for p in story.ledger()] == [
+                ("recv_exactly", 0, 4, "taken"),
+                (None, 4, 12, "on its way"),
+            ]
+            assert story.ledger().on_its_way == len(server.input_buffer)
+            server.close()
+        assert [p.fate for p in story.ledger()] == ["taken", "never read"]
+
+    def test_bytes_put_back_are_no_new_bytes(self, pair: Pair) -> None:
+        client, server = pair
+        with sl.record() as story:
+            client.sendall(b"abcdef")
+            data = server.recv_exactly(4)
+            server.unrecv(data[2:])
+            assert server.recv_exactly(4) == b"cdef"
+        assert [row(p)[1:] for p in story.ledger()] == [
+            ("recv_exactly", 0, 4, "taken"),
+            ("recv_exactly", 2, 4, "put back"),
+            ("recv_exactly", 4, 6, "taken"),
+        ]
+        assert (story.ledger().sent, story.ledger().taken) == (6, 6)
+
+    def test_what_was_sent_before_is_said_to_be_so(self, pair: Pair) -> None:
+        client, server = pair
+        client.sendall(b"old")
+        with sl.record() as story:
+            client.sendall(b"new")
+            assert server.recv_exactly(6) == b"oldnew"
+        assert [row(p) for p in story.ledger()] == [
+            (None, "recv_exactly", 0, 3, "not seen sent"),
+            ("sendall", "recv_exactly", 3, 6, "taken"),
+        ]
+
+    def test_awaited_calls(self) -> None:
+        async def main() -> None:
+            with sl.listen() as listener:
+                accepting = asyncio.create_task(listener.aio.accept())
+                client = await sl.aio.connect(listener.local_addr)
+                server = await accepting
+                reading = asyncio.create_task(server.aio.recv_exactly(2_000_000))
+                await client.aio.sendall(bytes(2_000_000))
+                await reading
+                client.close()
+                server.close()
+
+        with sl.record() as story:
+            asyncio.run(main())
+        ledger = story.ledger()
+        assert (ledger.sent, ledger.taken, ledger.on_its_way) == (2_000_000, 2_000_000, 0)
+        assert not [event for event in story.events if event.error], "a try that comes to nothing is no event"
+
+    def test_a_socket_adopted_in_the_middle_of_its_life(self, listener: sl.Listener) -> None:
+        with socket.create_connection(listener.local_addr) as sock, listener.accept(timeout=5) as server:
+            sock.sendall(b"before")
+            with sl.record() as story, sl.Connection.from_socket(sock) as client:
+                client.sendall(b"after")
+                assert server.recv_exactly(11) == b"beforeafter"
+        assert ("sendall", "recv_exactly", 6, 11, "taken") in [row(p) for p in story.ledger()]
+
+    @settings(max_examples=40)
+    @given(
+        st.lists(
+            st.tuples(st.booleans(), st.sampled_from(["send", "recv", "exactly", "unrecv"]), st.integers(1, 5000)),
+            max_size=40,
+        )
+    )
+    def test_bytes_sent_are_bytes_read_and_bytes_in_buffers(self, steps: list[tuple[bool, str, int]]) -> None:
+        client, server = sl.pair()
+        with sl.record() as story, client, server:
+            for first, what, n in steps:
+                here, _there = (client, server) if first else (server, client)
+                if what == "send":
+                    here.sendall(bytes(n))
+                    eventually(lambda end=here: not len(end.output_buffer))  # type: ignore[misc]
+                elif here.input_buffer.rust + (here.input_buffer.kernel or 0) >= n:
+                    data = here.recv_exactly(n) if what != "recv" else here.recv(n)
+                    if what == "unrecv":
+                        here.unrecv(data[n // 2 :])
+            ledger = story.ledger()
+            left = len(client.input_buffer) + len(server.input_buffer)
+            totals = (client.totals, server.totals)
+            again = sum(p.count for p in ledger if p.fate == "put back")
+            back = sum(t.put_back for t in totals)
+            assert ledger.sent == sum(t.sent for t in totals) == ledger.taken + ledger.on_its_way
+            assert ledger.taken + again == sum(t.read for t in totals)
+            assert ledger.on_its_way + (back - again) == left
+
+    def test_its_forms(self, session: Story) -> None:
+        ledger = session.ledger()
+        assert str(ledger).splitlines()[0].split() == ["send", "recv", "bytes", "count", "fate", "first", "of", "them"]
+        assert len(ledger.to_dicts()) == len(ledger)
+        assert "<script>" not in ledger._repr_html_()
+        assert "\x1b" not in str(ledger)
+        assert "6 B never read" in repr(ledger)
+        assert ledger[0:2] == (ledger[0], ledger[1])
+
+
+class TestTheDrawing:
+    def test_the_listener_stands_between_its_first_client_and_that_clients_socket(self, session: Story) -> None:
+        roles = [column.role for column in laid_out(session).columns]
+        assert roles == ["client", "listener", "accepted", "client", "accepted", "client"]
+
+    def test_waiting_is_length(self, session: Story) -> None:
+        waits = [m for m in laid_out(session).marks if "recv_exactly" in m.text or "TimeoutError" in m.text]
+        assert len(waits) == 2
+        assert all(mark.top < mark.row and "ms]" in mark.text for mark in waits)
+
+    def test_repeats_are_folded(self, session: Story) -> None:
+        drawn = laid_out(session)
+        folded = [mark.text for mark in drawn.marks if len(mark.numbers) > 1]
+        assert folded == ["sendall × 50, 250 B", "recv_line × 50, 250 B"]
+        assert drawn.rows < 45
+
+    def test_bytes_are_arrows_and_what_nobody_saw_is_inferred(self, session: Story) -> None:
+        arrows = laid_out(session).arrows
+        assert [a.text for a in arrows if a.line == "bytes"] == [f"{len(EVIL)} B", "250 B", "3 B"]
+        assert [a.text for a in arrows if a.line == "pending"] == ["6 B never read"]
+        assert [a.text for a in arrows if a.line == "inferred"] == [
+            *("SYN", "SYN+ACK", "ACK") * 2,
+            *("FIN", "FIN", "RST"),
+        ]
+        assert [a.text for a in arrows if a.line == "birth"] == ["new socket"] * 2
+        assert all(a.start[1] <= a.end[1] for a in arrows)
+
+    def test_states_stand_along_the_lifelines(self, session: Story) -> None:
+        states = [mark.state for mark in laid_out(session).marks if mark.state]
+        assert states[:2] == ["LISTEN", "ESTABLISHED"]
+        assert {"CLOSE_WAIT", "CLOSED"} <= set(states)
+
+    @pytest.mark.parametrize("form", ["to_svg", "to_html", "to_text", "to_mermaid", "_repr_html_", "to_json"])
+    def test_nothing_from_a_peer_gets_through(self, session: Story, form: str) -> None:
+        drawn = getattr(session, form)()
+        assert "<script" not in drawn or form == "to_text"
+        assert "\x1b" not in drawn
+        assert drawn == getattr(session, form)(), "the same story gives the same drawing"
+
+    def test_the_svg_is_well_formed_and_has_text_alternatives(self, session: Story) -> None:
+        svg = ET.fromstring(session.to_svg())
+        space = {"s": "http://www.w3.org/2000/svg"}
+        title, described = svg.find("s:title", space), svg.find("s:desc", space)
+        assert title is not None
+        assert title.text == svg.get("aria-label")
+        assert described is not None
+        assert "connect" in (described.text or "")
+        assert svg.get("role") == "img"
+        texts = [node.text for node in svg.iter("{http://www.w3.org/2000/svg}text")]
+        assert any("sendall" in (text or "") for text in texts)
+
+    def test_the_html_needs_no_network_and_opens_what_is_folded(self, session: Story) -> None:
+        page = session.to_html()
+        assert page.count("<details>") == 2
+        assert not re.search(r"""(src|href)\s*=|@import|url\(""", page)
+        assert html.escape('"ping\\n"') in page
+
+    @pytest.mark.parametrize("width", [40, 60, 80, 120])
+    def test_no_line_of_text_is_wider_than_asked(self, session: Story, width: int) -> None:
+        for drawn in (session.to_text(width), ladder_text(laid_out(session), width, ASCII)):
+            assert max(map(cells, drawn.splitlines())) <= width
+        assert ladder_text(laid_out(session), width, ASCII).isascii()
+
+    def test_mermaid_has_a_participant_for_every_lifeline(self, session: Story) -> None:
+        lines = session.to_mermaid().splitlines()
+        assert lines[0] == "sequenceDiagram"
+        assert len([line for line in lines if line.startswith("    participant ")]) == 6
+        assert all(re.fullmatch(r"[\w \-+>*#;.,:()\[\]/=%]+", line) for line in lines)
+
+    def test_an_empty_story_is_drawn_too(self) -> None:
+        with sl.record() as story:
+            pass
+        assert "0 calls" in str(story)
+        assert ET.fromstring(story.to_svg()).tag.endswith("svg")
+        assert story.ledger().sent == 0
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Story:
+    """Some thousands of events in no order that repeats."""
+
+    def echo(conn: Connection) -> None:
+        while data := conn.recv(1000):
+            conn.sendall(data)
+
+    def client(seed: int) -> None:
+        with sl.connect(server.local_addr) as conn:
+            for i in range(60):
+                n = (seed * 7919 + i * 104729) % 2500 + 1
+                conn.sendall(bytes(n))
+                conn.recv_exactly(n)
+
+    with sl.record() as story, sl.Server(echo, port=0) as server:
+        threads = [threading.Thread(target=client, args=(i,)) for i in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return story
+
+
+class TestThousandsOfEvents:
+    def test_they_stay_readable(self, crowd: Story) -> None:
+        drawn = laid_out(crowd)
+        assert len(crowd.events) > 5000
+        assert len(drawn.columns) <= MOST_COLUMNS + 2
+        assert len(drawn.marks) <= 1.5 * MOST_ROWS
+        assert any("are not drawn" in note for note in drawn.notes)
+        assert len(crowd.to_svg()) < 200_000
+        assert len(crowd.to_html()) < 600_000
+        assert len(str(crowd)) < 60_000
+
+    def test_every_byte_is_in_the_ledger(self, crowd: Story) -> None:
+        ledger = crowd.ledger()
+        assert ledger.sent == ledger.taken == sum(e.count or 0 for e in crowd.events if e.direction == "out")
+        assert ledger.on_its_way == 0
+
+
+def values(value: Any) -> Iterator[Any]:
+    yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from values(one)
+
+
+def test_json_keeps_to_its_schema(session: Story, crowd: Story) -> None:
+    schema = json.loads(resources.files("socklens.story").joinpath("story.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for story in (session, crowd):
+        said = json.loads(story.to_json())
+        jsonschema.validate(said, schema)
+        assert len(said["events"]) == len(story.events)
+    assert said["events"][0]["call"] == "listen"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**said, "events": [{**said["events"][0], "before": "ASLEEP"}]}, schema)
+    assert not [
+        one for one in values(schema) if isinstance(one, dict) and one.get("type") == "object" and not one["required"]
+    ]
