@@ -54,7 +54,9 @@ def test_the_chat() -> None:
 def test_the_story() -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(STORY, {"sl": sl})
+        exec(STORY, names := {"sl": sl})
+    for name in ("client", "server"):
+        names[name].close()
     assert printed.getvalue().count("sendall 8 B") == 1
     assert "8 B sent, 8 B taken, 0 B on their way" in printed.getvalue()
 

@@ -95,13 +95,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// What it is called where it is shown: the class of its exception.
+    /// What it is called where it is shown: the class of its exception. What a signal handler raised is not known here.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Closed(_) => "ClosedError",
             Self::WouldBlock(_) => "BlockingIOError",
             Self::TimedOut(_) => "TimeoutError",
-            Self::Interrupted => "KeyboardInterrupt",
+            Self::Interrupted => "Interrupted",
             Self::Reentered(_) | Self::Driven(_) => "RuntimeError",
             Self::Os { .. } | Self::InUse { .. } => "OSError",
             Self::Name { .. } => "gaierror",

@@ -35,7 +35,7 @@ class Event:
         end_of_stream: whether the call met the end of the stream: the peer's FIN, or this side's own `shutdown("recv")`.
         reset: whether this close has to send RST instead of FIN: an abort, or bytes left unread (derived; RFC 1122 section
             4.2.2.13).
-        error: the class of the exception that it raised.
+        error: the class of the exception that it raised; "Interrupted" if that was a signal handler's own, KeyboardInterrupt most often.
         errno: the number that the kernel gave for the error.
         message: the exception's message.
         before: the state before the call, where it was looked at: shutdown, close, abort, wait_connected.

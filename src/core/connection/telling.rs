@@ -25,8 +25,15 @@ pub(super) fn carried(socket: &Socket) -> Option<(i64, i64)> {
 
 impl Connection {
     /// Runs a call, and tells of it if anybody records.
-    #[inline]
+    #[inline(always)]
     pub(super) fn recorded<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if record::is_on() { self.recorded_now(doing, work) } else { work() }
+    }
+
+    /// Apart from the way that is taken when nobody records, which keeps nothing of a call while it works.
+    #[cold]
+    #[inline(never)]
+    fn recorded_now<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let call = Call::begin();
         let result = work();
         if let Some(call) = call {

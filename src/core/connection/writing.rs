@@ -11,7 +11,7 @@ use super::direction::{Guard, Writing};
 use super::telling::note_head;
 use crate::core::error::{Error, Result};
 use crate::core::framing::Prefixed;
-use crate::core::record::Way;
+use crate::core::record::{self, Way};
 use crate::core::sys::{Interest, SEND_FLAGS};
 use crate::core::wait::{Stop, Wait};
 
@@ -80,7 +80,7 @@ impl Connection {
 
     /// Notes what the kernel took of these parts, from `from` to `sent`: nobody else's bytes came between.
     pub(super) fn note_sent(&self, state: &Writing, parts: [&[u8]; 2], from: usize, sent: usize) {
-        if sent > from {
+        if record::is_on() && sent > from {
             let [first, second] = rest(parts, from);
             let count = sent - from;
             let of_first = count.min(first.len());
