@@ -5,14 +5,13 @@ recorder takes under the lock of each direction; no content is compared.
 
 from __future__ import annotations
 
-import html
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-from ..display.escape import cells, quoted
+from ..display.escape import quoted
 from ._cast import ENDS, Actor, cast
 from ._events import Event
 
@@ -153,27 +152,17 @@ class Ledger(Sequence[Piece]):
         return f"<Ledger of {len(self._pieces):,} pieces: {self._summary()}>"
 
     def __str__(self) -> str:
-        rows, more = self._rows(_MOST_PRINTED)
-        table = [_HEAD, *rows]
-        widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(text + " " * (w - cells(text)) for text, w in zip(row, widths, strict=True)).rstrip()
-            for row in table
-        ]
-        return "\n".join([*lines, *([f"and {more:,} more"] if more else []), self._summary()])
+        from ..display.ledger import ledger_text
+
+        return ledger_text(*self._rows(_MOST_PRINTED), self._summary())
 
     def _repr_html_(self) -> str:
-        rows, more = self._rows(10 * _MOST_PRINTED)
-        head = "".join(f"<th>{word}</th>" for word in _HEAD)
-        body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows)
-        rest = f" and {more:,} more;" if more else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{rest} {self._summary()}</p>"
+        from ..display.ledger import ledger_html
+
+        return ledger_html(*self._rows(5 * _MOST_PRINTED), self._summary())
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text("<Ledger …>" if cycle else str(self))
-
-
-_HEAD = ("send", "recv", "bytes", "count", "fate", "first of them")
 
 
 def ledger(events: Sequence[Event]) -> Ledger:

@@ -163,7 +163,7 @@ class Story:
         from ..display.ladder_svg import ladder_html
 
         events = self.events
-        return ladder_html(self._layout(), events, cast(events), page=True, title=repr(self)[1:-1])
+        return ladder_html(self._layout(), events, cast(events), page=True)
 
     def to_mermaid(self) -> str:
         """The ladder diagram as text for Mermaid (mermaid.js.org), which many wikis and Markdown viewers draw."""
