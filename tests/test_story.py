@@ -178,8 +178,9 @@ class TestTheLedger:
         )
     )
     def test_bytes_sent_are_bytes_read_and_bytes_in_buffers(self, steps: list[tuple[bool, str, int]]) -> None:
-        client, server = sl.pair()
-        with sl.record() as story, client, server:
+        # Both ends are known to a story that saw them being made.
+        with sl.record() as story:
+            client, server = sl.pair()
             for first, what, n in steps:
                 here, _there = (client, server) if first else (server, client)
                 if what == "send":
@@ -197,6 +198,44 @@ class TestTheLedger:
             assert ledger.sent == sum(t.sent for t in totals) == ledger.taken + ledger.on_its_way
             assert ledger.taken + again == sum(t.read for t in totals)
             assert ledger.on_its_way + (back - again) == left
+            client.close()
+            server.close()
+
+    def test_an_end_that_is_not_in_the_story(self, listener: sl.Listener) -> None:
+        with socket.create_connection(listener.local_addr) as sock, listener.accept(timeout=5) as server:
+            with sl.record() as story:
+                server.sendall(b"to nobody")
+                sock.sendall(b"from nobody")
+                assert server.recv_exactly(11) == b"from nobody"
+            ledger = story.ledger()
+        assert sorted(p.fate for p in ledger) == ["not seen sent", "not seen taken"]
+        assert (ledger.sent, ledger.taken, ledger.on_its_way) == (9, 0, 0)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
+    def test_one_that_was_accepted_and_not_used_yet(self, host: str) -> None:
+        with sl.record() as story, sl.listen(host) as listener:
+            client = sl.connect("127.0.0.1" if host == "0.0.0.0" else host, listener.local_addr.port)
+            server = listener.accept(timeout=5)
+            client.send(b"hello")
+            ledger, drawn = story.ledger(), laid_out(story)
+            assert [row(p) for p in ledger] == [("send", None, 0, 5, "on its way")]
+            assert [column.role for column in drawn.columns] == ["client", "listener", "accepted"]
+            client.close()
+            server.close()
+
+    def test_what_the_kernel_took_of_a_sendall_that_failed(self) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.create_connection(listener.getsockname()) as client,
+        ):
+            with listener.accept()[0] as server, sl.record() as story:
+                story.include(client, server)
+                client.settimeout(0.05)
+                with pytest.raises(TimeoutError):
+                    client.sendall(bytes(30_000_000))
+                client.close()
+                count = sum(map(len, iter(lambda: server.recv(1 << 20), b"")))
+        assert (story.ledger().sent, story.ledger().taken) == (count, count)
 
     def test_its_forms(self, session: Story) -> None:
         ledger = session.ledger()

@@ -91,7 +91,7 @@ pub struct Event {
     pub thread: Arc<str>,
     /// The object's own endpoint, if it has one.
     pub local: Option<SocketAddr>,
-    /// The other endpoint; none for a listener.
+    /// The other endpoint; of a listener, the client's that it accepted.
     pub peer: Option<SocketAddr>,
     /// The connection that an accept made.
     pub made: Option<u32>,

@@ -164,7 +164,8 @@ impl Listener {
             Some(call) if accepted.as_ref().is_err_and(Error::is_try) => call.forget(),
             Some(call) => {
                 record::note(|notes| notes.made = accepted.as_ref().ok().map(Connection::number));
-                call.end("accept", self.whose(), accepted.as_ref().err());
+                let peer = accepted.as_ref().ok().map(Connection::peer_addr);
+                call.end("accept", Whose { peer, ..self.whose() }, accepted.as_ref().err());
             }
             None => {}
         }
@@ -204,7 +205,7 @@ impl Listener {
                     if let Some(connection) = self.welcome(socket, peer) {
                         if let Some(call) = record::Call::begin() {
                             record::note(|notes| notes.made = Some(connection.number()));
-                            call.end("server accept", self.whose(), None);
+                            call.end("server accept", Whose { peer: Some(connection.peer_addr()), ..self.whose() }, None);
                         }
                         return Ok(Some(connection));
                     }

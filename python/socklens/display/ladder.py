@@ -286,7 +286,7 @@ def _bytes(ledger: Ledger, of_event: Mapping[int, _Item], place: Mapping[int, in
     """One arrow for all the bytes that went from the calls of one row to those of another."""
     between: dict[tuple[int, int, int | None, int], int] = defaultdict(int)
     for piece in ledger:
-        if piece.send is None or piece.send.number not in of_event or piece.fate == "elsewhere":
+        if piece.send is None or piece.send.number not in of_event or piece.fate in ("elsewhere", "not seen taken"):
             continue
         start = of_event[piece.send.number]
         end = None if piece.recv is None else of_event.get(piece.recv.number)

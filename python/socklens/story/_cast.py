@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .._address import Address
 from ._events import Event
@@ -43,65 +43,83 @@ class Actor:
         return f"{self.role} {'unknown' if self.local is None else self.local}"
 
 
+class _Ends(NamedTuple):
+    local: Address | None
+    peer: Address | None
+
+
 @lru_cache(maxsize=4096)
 def _plain(address: Address) -> tuple[str, int]:
     """The endpoint as both ends write it: an IPv6 listener that serves IPv4 too sees ::ffff:a.b.c.d."""
     host, port = address
-    ip = ipaddress.ip_address(host)
+    ip = ipaddress.ip_address(host.partition("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return (host if mapped is None else str(mapped), port)
 
 
 def cast(events: Sequence[Event]) -> dict[int, Actor]:
     """The sockets in the order of their first call: clients and listeners before what was accepted."""
-    first: dict[int, Event] = {}
+    ends: dict[int, _Ends] = {}
+    stdlib: dict[int, bool] = {}
     listens: set[int] = set()
-    connects: dict[int, Event] = {}
-    accepted_by: dict[int, int] = {}
+    failed: dict[int, bool] = {}
+    accepts: dict[int, Event] = {}
     for event in events:
-        known = first.get(event.socket)
-        if known is None or (known.local is None and event.local is not None):
-            first[event.socket] = event
+        own = _Ends(event.local, None if event.call in _OF_LISTENERS else event.peer)
+        if event.socket not in ends or (ends[event.socket].local is None and own.local is not None):
+            ends[event.socket] = own
+            stdlib[event.socket] = event.stdlib
         if event.call in _OF_LISTENERS:
             listens.add(event.socket)
         if event.call in ("connect", "connect_ex"):
-            connects[event.socket] = event
+            failed[event.socket] = event.error is not None and event.local is None
         if event.made is not None:
-            accepted_by[event.made] = event.socket
-    ends = _pairs(first.values())
+            accepts[event.made] = event
+    for socket, event in accepts.items():
+        # One that was accepted and has not been used yet.
+        ends.setdefault(socket, _Ends(_arrived_at(event, ends.values()), event.peer))
+        stdlib.setdefault(socket, event.stdlib)
+    other_ends = _pairs(ends)
     actors = {}
-    for socket, event in first.items():
+    for socket, own in ends.items():
         role: Role = "connection"
         if socket in listens:
             role = "listener"
-        elif socket in accepted_by:
+        elif socket in accepts:
             role = "accepted"
-        elif socket in connects:
+        elif socket in failed:
             role = "client"
+        accept = accepts.get(socket)
         actors[socket] = Actor(
             socket,
             role,
-            event.local,
-            event.peer,
-            ends.get(socket),
-            accepted_by.get(socket),
-            event.stdlib,
-            tried=socket in connects and connects[socket].error is not None and event.local is None,
+            own.local,
+            own.peer,
+            other_ends.get(socket),
+            None if accept is None else accept.socket,
+            stdlib[socket],
+            tried=failed.get(socket, False),
         )
     return actors
 
 
-def _pairs(firsts: Iterable[Event]) -> dict[int, int]:
+def _arrived_at(accept: Event, others: Iterable[_Ends]) -> Address | None:
+    """The own endpoint of an accepted socket: its listener's, unless that listens everywhere; then the one that the client went to."""
+    if accept.local is not None and not ipaddress.ip_address(accept.local.host.partition("%")[0]).is_unspecified:
+        return accept.local
+    return next((ends.peer for ends in others if ends.local is not None and ends.local == accept.peer), None)
+
+
+def _pairs(ends: Mapping[int, _Ends]) -> dict[int, int]:
     """The two ends of each connection. A four-tuple is free again only when both sockets of its last connection are gone, so
-    successors come in
-    the same order at both ends.
+    successors come in the same order at both ends.
     """
     by_tuple: dict[tuple[tuple[str, int], tuple[str, int]], list[int]] = defaultdict(list)
-    for event in firsts:
-        if event.local is not None and event.peer is not None:
-            by_tuple[_plain(event.local), _plain(event.peer)].append(event.socket)
+    for socket, (local, peer) in ends.items():
+        if local is not None and peer is not None:
+            by_tuple[_plain(local), _plain(peer)].append(socket)
     return {
         one: other
-        for (local, peer), sockets in by_tuple.items()
-        for one, other in zip(sorted(sockets), sorted(by_tuple.get((peer, local), [])), strict=False)
+        for (here, there), sockets in by_tuple.items()
+        for one, other in zip(sorted(sockets), sorted(by_tuple.get((there, here), [])), strict=False)
     }

@@ -23,7 +23,7 @@ class Event:
             in Rust.
         socket: the socket's number: the same for all its calls, and no other's in this process.
         local: the socket's own endpoint (for a connect that failed: unknown).
-        peer: the other endpoint; None for a listener.
+        peer: the other endpoint; of an accept, the client's; None for a listener's other calls.
         thread: the name of the thread that called.
         began: seconds from the begin of the recording to the begin of the call (a monotonic clock; below 0 if it was waiting
             already).

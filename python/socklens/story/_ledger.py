@@ -15,7 +15,7 @@ from ..display.escape import quoted
 from ._cast import ENDS, Actor, cast
 from ._events import Event
 
-Fate = Literal["taken", "put back", "on its way", "never read", "elsewhere", "not seen sent"]
+Fate = Literal["taken", "put back", "on its way", "never read", "elsewhere", "not seen taken", "not seen sent"]
 
 _MOST_PRINTED = 40
 
@@ -34,7 +34,8 @@ class Piece:
         fate: "taken" (this recv took them from this send), "put back" (it took them again after an unrecv), "on its way" (sent, and
         taken by no
             recorded call: in a buffer of either end, or between them), "never read" (the receiving socket was closed without taking them),
-            "elsewhere" (later bytes were taken, so a call that is not recorded took these) or "not seen sent" (no recorded call sent them).
+            "elsewhere" (later bytes were taken, so a call that is not recorded took these), "not seen taken" (the other end is not in
+            the story) or "not seen sent" (no recorded call sent them).
     """
 
     sender: int | None
@@ -106,7 +107,7 @@ class Ledger(Sequence[Piece]):
     @property
     def sent(self) -> int:
         """Bytes that recorded calls handed to the kernel."""
-        return self._sum("taken", "on its way", "never read", "elsewhere")
+        return self._sum("taken", "on its way", "never read", "elsewhere", "not seen taken")
 
     @property
     def taken(self) -> int:
@@ -144,7 +145,7 @@ class Ledger(Sequence[Piece]):
 
     def _summary(self) -> str:
         words = [f"{self.sent:,} B sent, {self.taken:,} B taken, {self.on_its_way:,} B on their way"]
-        rest: tuple[Fate, ...] = ("never read", "elsewhere", "not seen sent")
+        rest: tuple[Fate, ...] = ("never read", "elsewhere", "not seen taken", "not seen sent")
         words += [f"{count:,} B {fate}" for fate in rest if (count := self._sum(fate))]
         return ", ".join(words)
 
@@ -184,24 +185,21 @@ def ledger(events: Sequence[Event]) -> Ledger:
         else:
             backs.add(event.socket)
     pieces: list[Piece] = []
-    for socket in [*sends, *(s for s in reads if actors[s].other_end is None or actors[s].other_end not in sends)]:
-        sender: int | None
-        receiver: int | None
-        if socket in sends:
-            sender, receiver = socket, actors[socket].other_end
-        else:
-            sender, receiver = actors[socket].other_end, socket
+    streams: list[tuple[int | None, int | None]] = [(sender, actors[sender].other_end) for sender in sends]
+    streams += [(actors[reader].other_end, reader) for reader in reads if actors[reader].other_end not in sends]
+    for sender, receiver in streams:
         here = sorted(sends.get(sender, []) if sender is not None else [], key=lambda e: (e.offset, e.number))
         there = reads.get(receiver, []) if receiver is not None else []
         if receiver not in backs:
             # Two threads' calls may have been recorded the other way round than they took their bytes.
             there = sorted(there, key=lambda e: (e.offset, e.number))
-        pieces += _stream(sender, receiver, here, there, gone=receiver in closed)
+        left: Fate = "not seen taken" if receiver is None else "never read" if receiver in closed else "on its way"
+        pieces += _stream(sender, receiver, here, there, left)
     return Ledger(pieces, actors)
 
 
 def _stream(
-    sender: int | None, receiver: int | None, sends: Sequence[Event], reads: Sequence[Event], *, gone: bool
+    sender: int | None, receiver: int | None, sends: Sequence[Event], reads: Sequence[Event], left: Fate
 ) -> list[Piece]:
     """One direction of one connection. `reads` are in the order of the calls, `sends` in the order of the stream."""
     pieces = []
@@ -221,7 +219,6 @@ def _stream(
             for send, piece_start, piece_end in _cut(sends, starts, start, end):
                 fate: Fate = "not seen sent" if send is None else "taken"
                 pieces.append(Piece(sender, receiver, send, read, piece_start, piece_end, fate))
-    left: Fate = "never read" if gone else "on its way"
     for send in sends:
         start = send.offset or 0
         for gap_start, gap_end in _gaps(seen, start, start + (send.count or 0)):

@@ -147,10 +147,16 @@ class Recorded(socket.socket):
         except BaseException as error:
             failure = (type(error).__name__, getattr(error, "errno", None), str(error))
             if out is not None:
-                known.sent = _carried(self)[0] if self.fileno() >= 0 else None
+                with known.lock:
+                    before_it, known.sent = known.sent, _carried(self)[0] if self.fileno() >= 0 else None
+                    if before_it is not None and known.sent is not None and known.sent > before_it:
+                        # What the kernel had taken before sendall failed.
+                        moved = (True, before_it, known.sent - before_it)
             raise
         else:
-            maker = None if made is None else made(result)
+            if made is not None:
+                maker = made(result)
+                other = _address(lambda: result[1])  # type: ignore[index]
             local = _address(self.getsockname) or local
             if (measure := out or into) is not None:
                 count, head = measure(result)
@@ -165,7 +171,7 @@ class Recorded(socket.socket):
             return result
         finally:
             after = _state(self) if looks or end or failure is not None else 0
-            ends = (local, None if call in ("listen", "accept") else other)
+            ends = (local, None if call == "listen" else other)
             _record_call(known.number, call, began, ends, maker, moved, head, end, (before, after), failure)
 
     def connect(self, address: Any, /) -> None:
