@@ -224,17 +224,15 @@ class TestTheLedger:
             server.close()
 
     def test_what_the_kernel_took_of_a_sendall_that_failed(self) -> None:
-        with (
-            socket.create_server(("127.0.0.1", 0)) as listener,
-            socket.create_connection(listener.getsockname()) as client,
-        ):
-            with listener.accept()[0] as server, sl.record() as story:
-                story.include(client, server)
-                client.settimeout(0.05)
-                with pytest.raises(TimeoutError):
-                    client.sendall(bytes(30_000_000))
-                client.close()
-                count = sum(map(len, iter(lambda: server.recv(1 << 20), b"")))
+        listener = socket.create_server(("127.0.0.1", 0))
+        client = socket.create_connection(listener.getsockname())
+        with listener, client, listener.accept()[0] as server, sl.record() as story:
+            story.include(client, server)
+            client.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                client.sendall(bytes(30_000_000))
+            client.close()
+            count = sum(map(len, iter(lambda: server.recv(1 << 20), b"")))
         assert (story.ledger().sent, story.ledger().taken) == (count, count)
 
     def test_its_forms(self, session: Story) -> None:
