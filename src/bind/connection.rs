@@ -59,12 +59,12 @@ static SHARED: Mutex<BTreeMap<usize, Py<PyWeakrefReference>>> = Mutex::new(BTree
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.core.is_driven() || self.core.is_closed() {
+        if self.core.has_driver() {
             let gone = SHARED.lock().remove(&(Arc::as_ptr(&self.core) as usize));
             drop(gone);
         }
         // A server closes its own clients.
-        if !self.core.is_closed() && !self.core.is_driven() {
+        if !self.core.is_closed() && !self.core.has_driver() {
             warn_unclosed(&self.core.to_string(), &self.site);
             // With a linger time the kernel's close sleeps; the core's own drop, which comes next, would do so with the interpreter held.
             let _or_by_its_own_drop = Python::try_attach(|py| releasing(py, |patience| self.core.close(patience)));
@@ -150,7 +150,7 @@ impl Connection {
     #[getter]
     fn _sends(&self) -> Option<(u64, usize, Vec<u64>)> {
         let sends = self.core.sends();
-        (!self.core.is_driven()).then_some((sends.sent, sends.count, sends.ends))
+        (!self.core.has_driver()).then_some((sends.sent, sends.count, sends.ends))
     }
 
     /// The bytes that have come and were not taken yet: a frozen InputBuffer.

@@ -14,11 +14,14 @@ use pyo3::types::PyBytes;
 
 use super::bytes::{copied_if_it_can_be, reading};
 use super::connection::Connection;
+use super::errors::made;
 use crate::core::framing::{ByteOrder, Found, Framing, Prefixed, Until};
 use crate::core::server::{Client, Handler, LINE_LIMIT, Turn};
 
 /// The longest message behind a length prefix, in bytes.
 const FRAME_LIMIT: usize = 16 << 20;
+/// Messages that are handled in one go: behind each such lot somebody else may have a word.
+const AT_ONCE: usize = 64;
 /// Exceptions that are kept until somebody asks for them.
 const KEPT: usize = 1000;
 
@@ -124,6 +127,7 @@ impl OnMessage {
             cut: self.cut,
             clients: HashMap::new(),
             messages: Vec::new(),
+            more: false,
             raised: Arc::clone(&raised),
         };
         (calling, raised)
@@ -138,6 +142,8 @@ pub(super) struct Calling {
     clients: HashMap<u32, Py<Connection>>,
     /// The messages of the client at hand.
     messages: Vec<Py<PyBytes>>,
+    /// Whether the client at hand has more than one turn's.
+    more: bool,
     raised: Raisings,
 }
 
@@ -150,6 +156,7 @@ impl std::fmt::Debug for Calling {
 impl Calling {
     /// Takes the messages out of what is here, and tells how many bytes that were; or why the client cannot stay.
     fn cut(&mut self, py: Python<'_>, bytes: &[u8]) -> Result<usize, String> {
+        self.more = false;
         if self.cut == Cut::Chunk {
             return self.take(py, bytes).map(|()| bytes.len());
         }
@@ -164,6 +171,10 @@ impl Calling {
                 Found::Whole { payload, length } => {
                     self.take(py, &rest[payload])?;
                     used += length;
+                    if self.messages.len() == AT_ONCE {
+                        self.more = true;
+                        return Ok(used);
+                    }
                 }
                 Found::More(_) => return Ok(used),
                 Found::TooLong if self.cut == Cut::Frame => return Err(format!("it announced a frame of more than {FRAME_LIMIT} bytes")),
@@ -235,6 +246,10 @@ impl Handler for Calling {
         })
     }
 
+    fn has_more(&self) -> bool {
+        self.more
+    }
+
     fn handle(&mut self, turn: &mut Turn<'_>, client: Client<'_>) {
         if self.messages.is_empty() {
             return;
@@ -246,8 +261,8 @@ impl Handler for Calling {
             result
         });
         self.messages = messages;
-        turn.send(client);
         if let Err(exception) = result {
+            let exception = Python::attach(|py| made(py, exception));
             let name = turn.name_of(client);
             let raised = Raised { name, peer: client.conn.peer_addr(), exception, at: SystemTime::now() };
             let oldest = self.raised.lock().add(raised);

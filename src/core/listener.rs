@@ -3,13 +3,13 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, Weak};
 
 use socket2::{Domain, Protocol, Socket};
 
 use super::connect::{kind, set_buffers};
-use super::connection::{Asked, Connection};
+use super::connection::{Asked, Connection, Driver};
 use super::ended::{Ended, HowEnded};
 use super::error::{Error, Result};
 use super::gate::{Gate, Shut};
@@ -44,6 +44,9 @@ impl Default for Listening {
     }
 }
 
+/// The key of a listener at its server: no client's.
+const LISTENER_KEY: u32 = u32::MAX;
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -53,8 +56,8 @@ pub struct Listener {
     timeout: SharedTimeout,
     accepted: AtomicU64,
     ended: HowEnded,
-    /// Whether a server accepts from it.
-    served: AtomicBool,
+    /// The server that accepts from it, if one does.
+    served: OnceLock<Weak<dyn Driver>>,
     number: u32,
 }
 
@@ -104,7 +107,7 @@ impl Listener {
             timeout: SharedTimeout::new(timeout),
             accepted: AtomicU64::new(0),
             ended: HowEnded::default(),
-            served: AtomicBool::new(false),
+            served: OnceLock::new(),
             number: record::number(),
         }
     }
@@ -292,6 +295,11 @@ impl Listener {
         let call = record::Call::begin();
         let shut = self.gate.shut(patience);
         let was_open = shut.is_some();
+        if let (Some(server), Some(Some(socket)), false) =
+            (self.served.get().and_then(Weak::upgrade), shut.as_deref(), self.gate.is_inherited())
+        {
+            server.leaves(LISTENER_KEY, socket);
+        }
         drop(shut);
         match call {
             Some(call) if was_open => {
@@ -308,7 +316,7 @@ impl Listener {
     /// # Errors
     /// [`Error::Closed`].
     pub fn detach(&self, doing: &str, patience: &mut dyn Patience) -> Result<Socket> {
-        if self.served.load(Relaxed) && !self.is_closed() {
+        if self.served.get().is_some_and(|server| server.strong_count() > 0) && !self.is_closed() {
             return Err(Error::Driven(format!("{doing}: a server accepts from {self}; stop the server first")));
         }
         if !self.is_closed() {
@@ -317,9 +325,9 @@ impl Listener {
         self.gate.shut(patience).and_then(Shut::take).ok_or_else(|| self.closed(doing))
     }
 
-    /// Marks it as a server's, for as long as it is open.
-    pub(super) fn is_served(&self) {
-        self.served.store(true, Relaxed);
+    /// Marks it as a server's.
+    pub(super) fn is_served_by(&self, server: Weak<dyn Driver>) {
+        let _one_server_at_a_time = self.served.set(server);
     }
 
     fn closed(&self, doing: &str) -> Error {

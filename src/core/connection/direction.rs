@@ -41,6 +41,8 @@ pub(super) struct Writing {
     tail: Option<Box<Tail>>,
     /// What a server has for this client and the kernel has not taken yet.
     waiting: Option<Box<Memory>>,
+    /// What came for it while somebody else was in the middle of a message.
+    behind: Option<Box<Memory>>,
     marks: Option<Box<Marks>>,
     pub(super) sent: u64,
 }
@@ -76,6 +78,32 @@ impl Writing {
     pub(super) fn forget(&mut self) {
         self.tail = None;
         self.waiting = None;
+        self.behind = None;
+    }
+
+    /// How many bytes wait for this client in all.
+    pub(super) fn waits(&self) -> usize {
+        self.waiting().len() + self.behind.as_ref().map_or(0, |behind| behind.len())
+    }
+
+    /// Lets bytes wait until the message that somebody is in the middle of is complete.
+    pub(super) fn let_wait_behind(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.behind.get_or_insert_default().append(bytes)
+    }
+
+    /// The message is complete: what waits behind it follows. Whether there was any. Nothing is copied if the message is gone already.
+    pub(super) fn let_follow(&mut self) -> bool {
+        let Some(behind) = self.behind.take() else { return false };
+        match &mut self.waiting {
+            None => self.waiting = Some(behind),
+            // Without memory it goes on waiting behind.
+            Some(waiting) => {
+                if waiting.append(behind.as_slice()).is_err() {
+                    self.behind = Some(behind);
+                }
+            }
+        }
+        true
     }
 
     /// Bytes that wait in Rust for the kernel to take them, oldest first.

@@ -24,7 +24,7 @@ pub(in crate::core) trait Driver: Send + Sync + fmt::Debug {
     /// Bytes wait for the client with this key.
     fn has_waiting(&self, key: u32);
     /// Nothing more is to be sent to it after what waits.
-    fn finishes(&self, key: u32);
+    fn finishes(&self, key: u32, conn: &Connection);
     /// It is about to be closed; its socket is still open.
     fn leaves(&self, key: u32, socket: &Socket);
     /// Whether the calling thread is the driver's own, which must not wait for itself.
@@ -47,9 +47,9 @@ impl Driven {
         }
     }
 
-    pub(super) fn finishes(&self) {
+    pub(super) fn finishes(&self, conn: &Connection) {
         if let Some(driver) = self.driver.upgrade() {
-            driver.finishes(self.key);
+            driver.finishes(self.key, conn);
         }
     }
 }
@@ -66,9 +66,9 @@ impl Connection {
         self.driven.as_ref().filter(|_| !self.gate.is_inherited())
     }
 
-    /// Whether a server drives it, which will close it too.
-    pub fn is_driven(&self) -> bool {
-        self.driven().is_some()
+    /// Whether a server drives it, here or in the parent process, which will close it too.
+    pub fn has_driver(&self) -> bool {
+        self.driven.is_some()
     }
 
     /// # Errors
@@ -123,6 +123,18 @@ impl Connection {
         Ok(count)
     }
 
+    /// As [`take_in`](Self::take_in), with what is here already.
+    pub(in crate::core) fn take_up(&self, use_up: &mut dyn FnMut(&[u8]) -> usize) {
+        let mut state = self.input.lock();
+        let used = use_up(state.memory.as_slice());
+        state.memory.consume(used);
+        state.memory.give_back();
+        let position = state.position();
+        state.read += used as u64;
+        drop(state);
+        self.tell_of_server("server recv", Way::In, position, used);
+    }
+
     /// What the stream ended with: bytes that were not used.
     pub(in crate::core) fn take_rest(&self, use_up: impl FnOnce(&[u8])) {
         let mut state = self.input.lock();
@@ -141,8 +153,9 @@ impl Connection {
         let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
         let mut state = self.output.lock();
         if !state.waiting().is_empty() || state.is_taken() {
-            state.let_wait(bytes)?;
-            return self.flush_locked(&inside, &mut state);
+            add(&mut state, bytes)?;
+            self.flush_locked(&inside, &mut state)?;
+            return Ok(state.waits());
         }
         let count = self.offer(&inside, bytes)?;
         let before = state.sent;
@@ -155,18 +168,33 @@ impl Connection {
 
     /// Lets bytes wait until the client's turn is over.
     pub(in crate::core) fn let_wait(&self, bytes: &[u8]) -> io::Result<()> {
-        self.output.lock().let_wait(bytes)
+        add(&mut self.output.lock(), bytes)
     }
 
     /// Lets bytes wait, or with `now` offers them to the kernel at once. `None` if too much waits already: nothing was added then.
     pub(in crate::core) fn post(&self, bytes: &[u8], now: bool) -> io::Result<Option<usize>> {
         let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
         let mut state = self.output.lock();
-        if state.waiting().len() + bytes.len() > WAITING_LIMIT && self.flush_locked(&inside, &mut state)? >= WAITING_LIMIT {
-            return Ok(None);
+        if state.waits() + bytes.len() > WAITING_LIMIT {
+            self.flush_locked(&inside, &mut state)?;
+            if state.waits() >= WAITING_LIMIT {
+                return Ok(None);
+            }
         }
-        state.let_wait(bytes)?;
-        if now { self.flush_locked(&inside, &mut state).map(Some) } else { Ok(Some(state.waiting().len())) }
+        add(&mut state, bytes)?;
+        if now {
+            self.flush_locked(&inside, &mut state)?;
+        }
+        Ok(Some(state.waits()))
+    }
+
+    /// The message of somebody who had to wait in the middle of it is complete: what came meanwhile follows.
+    pub(super) fn let_follow(&self, driven: &Driven, state: &mut Writing) {
+        if state.let_follow() {
+            if let Some(driver) = driven.driver.upgrade() {
+                driver.has_waiting(driven.key);
+            }
+        }
     }
 
     /// Sleeps until the kernel may take more of what waits.
@@ -202,7 +230,7 @@ impl Connection {
     pub(super) fn finishes_later(&self, driven: &Driven) -> bool {
         let waits = self.flush().is_ok_and(|left| left > 0);
         if waits {
-            driven.finishes();
+            driven.finishes(self);
         }
         waits
     }
@@ -281,4 +309,9 @@ impl Connection {
                 .map_err(|stop: Stop| self.stopped(doing, stop, wait))?;
         }
     }
+}
+
+/// Adds bytes behind what waits; behind the message too that somebody is in the middle of, who waits for room.
+fn add(state: &mut Guard<'_, Writing>, bytes: &[u8]) -> io::Result<()> {
+    if state.is_taken() { state.let_wait_behind(bytes) } else { state.let_wait(bytes) }
 }

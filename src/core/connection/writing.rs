@@ -64,6 +64,9 @@ impl Connection {
                     Some(driven) => self.leave_to(driven, doing, parts, wait, &mut state, all, &mut sent),
                 };
                 self.output.end_turn(&mut state);
+                if let Some(driven) = self.driven() {
+                    self.let_follow(driven, &mut state);
+                }
                 result
             }
             Err(stop) => Err(self.stopped(doing, stop, wait)),

@@ -11,6 +11,9 @@ use crate::core::connection::Connection;
 /// The longest name, in characters.
 const NAME_LIMIT: usize = 32;
 
+/// So many bytes of lines go out at once, and so much memory is kept for them.
+const AT_ONCE: usize = 64 << 10;
+
 /// A chat room by lines.
 #[derive(Debug, Default)]
 pub struct Chat {
@@ -103,6 +106,13 @@ impl Handler for Chat {
         used
     }
 
+    fn handle(&mut self, turn: &mut Turn<'_>, _client: Client<'_>) {
+        // What a turn of many clients brings would otherwise be put together for every guest before anybody's first byte goes out.
+        if self.lines.len() > AT_ONCE {
+            self.turn_over(turn);
+        }
+    }
+
     fn finished(&mut self, turn: &mut Turn<'_>, client: Client<'_>, rest: &[u8]) {
         if !rest.is_empty() {
             self.line(turn, client, rest);
@@ -141,5 +151,8 @@ impl Handler for Chat {
         }
         self.said.clear();
         self.lines.clear();
+        self.lines.shrink_to(AT_ONCE);
+        self.part.clear();
+        self.part.shrink_to(AT_ONCE);
     }
 }

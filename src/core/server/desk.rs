@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,7 +66,7 @@ pub(super) struct Inbox {
     /// Clients whose connection somebody else has closed.
     pub(super) closed: Vec<u32>,
     /// Clients that are to get what waits for them, and FIN.
-    pub(super) finishing: Vec<u32>,
+    pub(super) finishing: Vec<(u32, usize)>,
     /// Clients to be closed, and why, if that is to be noted. By their connections too: a key may be another's by then.
     pub(super) kicked: Vec<(u32, Arc<Connection>, Option<&'static str>)>,
     /// By when everything has to be over.
@@ -97,16 +97,9 @@ impl fmt::Debug for Desk {
 }
 
 impl Desk {
-    pub(super) fn new(listener: Arc<Listener>) -> Result<Self> {
+    pub(super) fn new(listener: Arc<Listener>) -> Result<Arc<Self>> {
         let watch = Watch::new().map_err(|error| reason::os(&error, "Server", ""))?;
-        listener.is_served();
-        listener.with_socket("Server", |socket| {
-            // What goes to a client goes out once a turn, so Nagle's algorithm (RFC 896) has nothing to gather; it would only hold the last piece
-            // back for a delayed ACK, 40 ms. Accepted sockets have it from their listener.
-            socket.set_tcp_nodelay(true)?;
-            watch.add(socket, LISTENER, For::READ)
-        })?;
-        Ok(Self {
+        let desk = Arc::new(Self {
             watch,
             seats: Mutex::default(),
             inbox: Mutex::default(),
@@ -120,7 +113,15 @@ impl Desk {
             over: (Mutex::new(false), Condvar::new()),
             process: sys::generation(),
             handler: OnceLock::new(),
-        })
+        });
+        desk.listener.is_served_by(Arc::downgrade(&desk) as Weak<dyn Driver>);
+        desk.listener.with_socket("Server", |socket| {
+            // What goes to a client goes out once a turn, so Nagle's algorithm (RFC 896) has nothing to gather; it would only hold the last piece
+            // back for a delayed ACK, 40 ms. Accepted sockets have it from their listener.
+            socket.set_tcp_nodelay(true)?;
+            desk.watch.add(socket, LISTENER, For::READ)
+        })?;
+        Ok(desk)
     }
 
     pub(super) fn runs_here(&self, handler: &'static str) {
@@ -278,7 +279,6 @@ impl Desk {
 
     /// Stops listening, so that the port is free when this returns, and asks the reactor to be done within `time` with those who are here.
     pub fn stop(&self, time: Duration, patience: &mut dyn Patience) {
-        let _or_closed = self.listener.with_socket("Server", |socket| self.watch.remove(socket));
         self.listener.close(patience);
         self.inbox.lock().stop.get_or_insert(super::within(time));
         self.wake();
@@ -343,8 +343,8 @@ impl Driver for Desk {
         self.wake();
     }
 
-    fn finishes(&self, key: u32) {
-        self.inbox.lock().finishing.push(key);
+    fn finishes(&self, key: u32, conn: &Connection) {
+        self.inbox.lock().finishing.push((key, std::ptr::from_ref(conn) as usize));
         self.wake();
     }
 

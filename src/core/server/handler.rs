@@ -34,6 +34,12 @@ pub trait Handler: Send + Debug {
     /// lock of the client's input held: it must only copy, or reply.
     fn received(&mut self, turn: &mut Turn<'_>, client: Client<'_>, bytes: &[u8]) -> usize;
 
+    /// Whether the last [`received`](Self::received) left whole messages unused, to be asked again soon: a client with many does not keep the others
+    /// waiting, nor a kick or a stop.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// Comes right after [`received`](Self::received), without the lock.
     fn handle(&mut self, _turn: &mut Turn<'_>, _client: Client<'_>) {}
 
@@ -51,7 +57,9 @@ pub trait Handler: Send + Debug {
 #[derive(Debug)]
 pub(super) enum Fate {
     /// Bytes wait for it.
-    Waits(usize),
+    Waits,
+    /// Too much waits for it already.
+    Full,
     /// It gets what waits for it and is closed then.
     Finish,
     /// It is closed, for this reason.
@@ -66,15 +74,24 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub struct Turn<'a> {
     pub(super) desk: &'a Desk,
+    pub(super) holds_back: bool,
     pub(super) fates: Vec<(u32, Fate)>,
 }
 
 impl Turn<'_> {
-    /// Sends bytes to a client, behind what waits for it already.
+    /// Sends bytes to a client, behind what waits for it already. If that is too much, and it is not held back, it is dropped.
     #[inline]
     pub fn reply(&mut self, client: Client<'_>, bytes: &[u8]) {
-        let replied = client.conn.reply(bytes);
-        self.note(client.key, replied);
+        let left = if self.holds_back {
+            client.conn.reply(bytes)
+        } else {
+            match client.conn.post(bytes, true) {
+                Ok(Some(left)) => Ok(left),
+                Ok(None) => return self.fates.push((client.key, Fate::Full)),
+                Err(error) => Err(error),
+            }
+        };
+        self.note(client.key, left);
     }
 
     /// Lets bytes wait for a client until [`send`](Self::send), or until the turn is over.
@@ -111,6 +128,12 @@ impl Turn<'_> {
         self.desk.rename(key, name);
     }
 
+    /// Whether nobody has decided that the client must go, or that the server ends.
+    pub(super) fn may_go_on(&self, key: u32) -> bool {
+        let inbox = self.desk.inbox.lock();
+        inbox.stop.is_none() && inbox.kicked.iter().all(|&(kicked, ..)| kicked != key) && self.fates.iter().all(|&(gone, _)| gone != key)
+    }
+
     /// A client's name, if it has one.
     pub fn name_of(&self, client: Client<'_>) -> Option<String> {
         self.desk.name_of(client.key)
@@ -119,7 +142,7 @@ impl Turn<'_> {
     pub(super) fn note(&mut self, key: u32, waiting: io::Result<usize>) {
         match waiting {
             Ok(0) => {}
-            Ok(count) => self.fates.push((key, Fate::Waits(count))),
+            Ok(_) => self.fates.push((key, Fate::Waits)),
             Err(_) => self.fates.push((key, Fate::Gone)),
         }
     }

@@ -1,4 +1,5 @@
-//! How clients leave a server: finished, refused, dropped, silent for too long, or because the server ends.
+//! What is due without an event: clients with more to be handled, and how clients leave: finished, refused, dropped, silent for too long, or because
+//! the server ends.
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -22,6 +23,9 @@ impl Reactor {
     /// Lets a client go once it has what waits for it.
     pub(super) fn finish(&mut self, key: u32, patience: &mut dyn Patience) {
         let Some(conn) = self.conn(key) else { return };
+        if self.desk.seats.lock().get(key as usize).is_none_or(|seat| seat.leaving) {
+            return;
+        }
         match conn.flush() {
             Ok(0) => self.say_goodbye(key, &conn),
             Ok(_) => self.change(key, |seat| {
@@ -78,15 +82,29 @@ impl Reactor {
             self.is_gone(key);
         }
         self.desk.forget(key);
+        self.again.retain(|&other| other != key);
+        self.held.retain(|&other| other != key);
     }
 
     /// A client is no client any more.
     fn is_gone(&mut self, key: u32) {
         self.staying -= 1;
         self.has_left = true;
-        let mut turn = Turn { desk: &self.desk, fates: std::mem::take(&mut self.fates) };
+        let mut turn = Turn { desk: &self.desk, holds_back: self.handler.holds_back(), fates: std::mem::take(&mut self.fates) };
         self.handler.left(&mut turn, key);
         self.fates = turn.fates;
+    }
+
+    /// Goes on with those whose messages were too many for one turn, and who take what they are answered.
+    pub(super) fn go_on(&mut self, patience: &mut dyn Patience) {
+        for key in std::mem::take(&mut self.again) {
+            let seat = self.desk.seats.lock().get(key as usize).map(|seat| (Arc::clone(&seat.conn), seat.reading, seat.leaving));
+            match seat {
+                Some((conn, true, false)) => self.read(key, &conn, false, patience),
+                Some((_, false, false)) => self.held.push(key),
+                _ => {}
+            }
+        }
     }
 
     /// Closes those from whom nothing has come for too long, and who have not acknowledged anything either: one that reads slowly what it is sent is not read

@@ -41,7 +41,7 @@ pub struct Limits {
 /// # Errors
 /// The kernel's, such as EMFILE.
 pub fn open(listener: Arc<Listener>, handler: Box<dyn Handler>, limits: Limits) -> Result<(Arc<Desk>, Reactor)> {
-    let desk = Arc::new(Desk::new(Arc::clone(&listener))?);
+    let desk = Desk::new(Arc::clone(&listener))?;
     let reactor = Reactor::new(Arc::clone(&desk), listener, handler, limits);
     Ok((desk, reactor))
 }

@@ -26,6 +26,8 @@ const SPACE: usize = 128 << 10;
 const EVENTS: usize = 1024;
 /// Clients that one turn accepts at the most, so that those who are here do not wait for a crowd at the door.
 const ACCEPTS: usize = 128;
+/// How long one client's messages may keep the others waiting, if each takes its time.
+const SLICE: Duration = Duration::from_millis(5);
 /// After a failed accept, how long until the next try; it doubles up to …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// … this.
@@ -43,6 +45,9 @@ pub struct Reactor {
     pub(super) fates: Vec<(u32, Fate)>,
     /// Who is on its way out, and until when it may take.
     pub(super) leaving: VecDeque<(Instant, u32, Arc<Connection>)>,
+    /// Clients with more messages than one turn has time for; and those of them who first have to take what they were answered.
+    pub(super) again: Vec<u32>,
+    pub(super) held: Vec<u32>,
     /// Clients that are served now.
     pub(super) staying: usize,
     /// Whether somebody has left since the handler was last told that a turn is over.
@@ -75,6 +80,8 @@ impl Reactor {
             space,
             fates: Vec::new(),
             leaving: VecDeque::new(),
+            again: Vec::new(),
+            held: Vec::new(),
             staying: 0,
             has_left: false,
             pause: None,
@@ -91,6 +98,7 @@ impl Reactor {
         while self.stop.is_none() {
             self.wait(&mut events, patience);
             let now = self.desk.now();
+            self.go_on(patience);
             for event in events.iter() {
                 if event.key == LISTENER {
                     self.accept(now, patience);
@@ -107,7 +115,10 @@ impl Reactor {
 
     pub(super) fn wait(&mut self, events: &mut Events, patience: &mut dyn Patience) {
         let moments = [self.pause.map(|(at, _)| at), self.next_sweep, self.leaving.front().map(|&(at, ..)| at), self.stop];
-        let sleep = moments.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()));
+        let mut sleep = moments.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()));
+        if !self.again.is_empty() {
+            sleep = Some(Duration::ZERO);
+        }
         patience.released(&mut || {
             if self.desk.watch.wait(events, sleep).is_err_and(|error| error.kind() != ErrorKind::Interrupted) {
                 // Nothing that a loop could mend; it must not run hot either.
@@ -188,7 +199,7 @@ impl Reactor {
 
     /// Calls the handler and does what it has decided.
     fn ask(&mut self, patience: &mut dyn Patience, call: impl FnOnce(&mut dyn Handler, &mut Turn<'_>)) {
-        let mut turn = Turn { desk: &self.desk, fates: std::mem::take(&mut self.fates) };
+        let mut turn = Turn { desk: &self.desk, holds_back: self.handler.holds_back(), fates: std::mem::take(&mut self.fates) };
         call(&mut *self.handler, &mut turn);
         let mut fates = turn.fates;
         for (key, fate) in fates.drain(..) {
@@ -202,12 +213,13 @@ impl Reactor {
 
     pub(super) fn settle(&mut self, key: u32, fate: Fate, patience: &mut dyn Patience) {
         match fate {
-            Fate::Waits(count) if count > WAITING_LIMIT && !self.handler.holds_back() => self.drop_client(key, TOO_SLOW.into(), patience),
-            Fate::Waits(_) => {
+            Fate::Full => self.drop_client(key, TOO_SLOW.into(), patience),
+            Fate::Waits => {
                 let hold_back = self.handler.holds_back();
                 self.change(key, |seat| {
-                    seat.writing = true;
-                    seat.reading &= !hold_back;
+                    // To one that has been sent FIN nothing more can go.
+                    seat.writing = !seat.leaving;
+                    seat.reading &= !hold_back || seat.leaving;
                 });
             }
             Fate::Finish => self.finish(key, patience),
@@ -233,8 +245,8 @@ impl Reactor {
             if writing && writable {
                 self.flush(key, &conn, patience);
             }
-            if reading && readable {
-                self.read(key, &conn, patience);
+            if reading && readable && !self.again.contains(&key) {
+                self.read(key, &conn, true, patience);
             }
             if self.desk.watch.tells_once() {
                 self.change(key, |_| {});
@@ -242,21 +254,46 @@ impl Reactor {
         }
     }
 
-    fn read(&mut self, key: u32, conn: &Arc<Connection>, patience: &mut dyn Patience) {
+    /// One read, or with `fresh` false none, and what the handler makes of it.
+    pub(super) fn read(&mut self, key: u32, conn: &Arc<Connection>, fresh: bool, patience: &mut dyn Patience) {
         let client = Client { key, conn };
         let mut space = std::mem::take(&mut self.space);
         let mut result = Ok(0);
+        let mut until = None;
+        let mut more = false;
         self.ask(patience, |handler, turn| {
-            result = conn.take_in(&mut space, &mut |bytes| handler.received(turn, client, bytes));
-            if matches!(result, Ok(1..)) {
+            if fresh {
+                result = conn.take_in(&mut space, &mut |bytes| handler.received(turn, client, bytes));
+            } else {
+                result = Ok(1);
+                conn.take_up(&mut |bytes| handler.received(turn, client, bytes));
+            }
+            if !matches!(result, Ok(1..)) {
+                return;
+            }
+            loop {
                 handler.handle(turn, client);
+                more = handler.has_more() && !conn.is_closed() && turn.may_go_on(key);
+                if !more || conn.waiting() > WAITING_LIMIT || Instant::now() >= *until.get_or_insert_with(|| within(SLICE)) {
+                    break;
+                }
+                conn.take_up(&mut |bytes| handler.received(turn, client, bytes));
+            }
+            if conn.waiting() > 0 {
+                turn.send(client);
             }
         });
         self.space = space;
+        if more {
+            self.again.push(key);
+        }
         match result {
             Ok(0) => {
                 self.ask(patience, |handler, turn| conn.take_rest(|rest| handler.finished(turn, client, rest)));
-                self.ask(patience, |handler, turn| handler.handle(turn, client));
+                self.ask(patience, |handler, turn| {
+                    handler.handle(turn, client);
+                    turn.send(client);
+                });
                 self.finish(key, patience);
             }
             Ok(_) => {}
@@ -275,11 +312,14 @@ impl Reactor {
                     seat.writing = false;
                     seat.reading = !finished;
                 });
+                if let Some(at) = self.held.iter().position(|&held| held == key) {
+                    self.again.push(self.held.swap_remove(at));
+                }
                 if finished {
                     self.say_goodbye(key, conn);
                 }
             }
-            Ok(count) => self.settle(key, Fate::Waits(count), patience),
+            Ok(_) => self.settle(key, Fate::Waits, patience),
             Err(_) => self.remove(key, patience),
         }
     }
@@ -340,8 +380,10 @@ impl Reactor {
                 self.ask(patience, |_, turn| turn.note(key, flushed));
             }
         }
-        for key in finishing {
-            self.finish(key, patience);
+        for (key, conn) in finishing {
+            if self.conn(key).is_some_and(|now| Arc::as_ptr(&now) as usize == conn) {
+                self.finish(key, patience);
+            }
         }
         self.stop = stop;
     }
