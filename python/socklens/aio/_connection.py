@@ -127,10 +127,13 @@ class AsyncConnection:
 
         async def lines() -> AsyncIterator[bytes]:
             while True:
+                tried = False
                 try:
                     for line in islice(here, _LINES_IN_A_ROW):
                         yield line
                 except BlockingIOError:
+                    tried = True  # what is raised later does not come "during the handling" of this
+                if tried:
                     next_line = await later(conn, attempt, conn.timeout if seconds is ... else seconds)
                 else:
                     if seconds is not ...:
