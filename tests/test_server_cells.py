@@ -120,6 +120,19 @@ def test_another_cell_meets_the_conflict(notebook: Kernel) -> None:
     notebook.do("other.close()")
 
 
+def test_a_server_that_lost_its_name_is_told_and_can_be_stopped(notebook: Kernel) -> None:
+    code = "server = sl.Server(echo, port=port)\nserver.start()"
+    made = notebook.do(code, "cell-a")
+    ran = notebook.run(code, "cell-b")
+    assert ran.error == "OSError"
+    for word in (f"a server without a name, started in cell In[{made.number}]", "run that cell again"):
+        assert word in ran.message
+    assert "Use sl.servers()[0].stop() first" in ran.message
+    notebook.do("sl.servers()[0].stop()")
+    notebook.do(code, "cell-b")
+    assert notebook.do("sl.servers() == [server]").result == "True"
+
+
 def test_it_serves_while_a_cell_computes_and_between_cells(notebook: Kernel) -> None:
     notebook.do("server = sl.Server(echo).start(); answers = []; done = threading.Event()")
     notebook.do(

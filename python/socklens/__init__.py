@@ -52,7 +52,7 @@ _LATER = {
         "aio": ("aio",),
         "seeing": ("Lens", "Look", "Watch", "lens", "look", "watch"),
         "story": ("Event", "Ledger", "Piece", "Story", "record"),
-        "server": ("Client", "Dropped", "Roster", "Server", "ServerError"),
+        "server": ("Client", "Dropped", "Roster", "Server", "ServerError", "servers"),
     }.items()
     for name in names
 }
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         resolve,
     )
     from .seeing import Lens, Look, Watch, lens, look, watch
-    from .server import Client, Dropped, Roster, Server, ServerError
+    from .server import Client, Dropped, Roster, Server, ServerError, servers
     from .story import Event, Ledger, Piece, Story, record
 del TYPE_CHECKING
 
@@ -168,6 +168,7 @@ __all__ = [
     "ports",
     "record",
     "resolve",
+    "servers",
     "set_default_timeout",
     "watch",
 ]

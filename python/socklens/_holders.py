@@ -47,11 +47,22 @@ def _listener(row: Row) -> str:
     name = _variable(listener if server is None else server)
     if server is not None:
         called = f"the server `{name}`" if name else "a server without a name"
-        remedy = f"Use {name}.stop() first" if name else "Stop it"
+        remedy = f"Use {name}.stop() first" if name else _remedy(server, listener.created_at)
         return f"This program has it: {called}, started in {listener.created_at}. {remedy}, or choose another port"
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"
     return f"This program has it: {called}, made in {listener.created_at}. {remedy}, or choose another port"
+
+
+def _remedy(server: object, where: str) -> str:
+    """How to stop a server that no variable holds."""
+    from .server import servers
+
+    place = next((place for place, other in enumerate(servers()) if other is server), None)
+    if place is None:
+        return "Stop it"
+    again = ", run that cell again" if where.startswith("cell ") else ""
+    return f"Use sl.servers()[{place}].stop() first{again}"
 
 
 def _bound(row: Row) -> str:

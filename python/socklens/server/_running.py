@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 _running: dict[Server, int] = {}
 
 
+def servers() -> list[Server]:
+    """The servers of this program that run now, oldest first, also those that no variable holds any more.
+
+    ``sl.servers()[0].stop()`` stops the oldest one, ``for server in sl.servers(): server.stop()`` all of them.
+    """
+    # Those of another process are what a child of fork(2) has copied.
+    return [server for server, process in list(_running.items()) if process == os.getpid()]
+
+
 def add(server: Server) -> None:
     """A server has started."""
     _running[server] = os.getpid()
@@ -25,6 +34,5 @@ def remove(server: Server) -> None:
 @atexit.register
 def _stop_all() -> None:
     # A child of fork(2) has the objects, and none of their threads: there is nothing for it to stop.
-    for server, process in list(_running.items()):
-        if process == os.getpid():
-            server.stop(0)
+    for server in servers():
+        server.stop(0)
