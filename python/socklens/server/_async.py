@@ -105,15 +105,16 @@ class Async:
             await asyncio.sleep(0)  # an accept that succeeds at once gives nobody a turn
 
     async def _serve(self, client: Client) -> None:
+        result: object = None
         raised: BaseException | None = None
         try:
-            await self._handler(client.conn)
+            result = await self._handler(client.conn)
         except asyncio.CancelledError as error:
             raised = None if client.reason is not None else error
         except BaseException as error:
             raised = error
         try:
-            self._clients.leave(client, error=raised)
+            self._clients.leave(client, result, raised)
         finally:
             del raised  # or its traceback and this frame would keep each other
             self._tasks.pop(client.number, None)

@@ -54,6 +54,12 @@ class Clients:
             error = TypeError(
                 f'the handler returned {result.__name__}(), a coroutine that nobody awaits: write async def, or mode="async"'
             )
+        elif isinstance(result, bytes | bytearray | memoryview | str) and len(result):
+            encoded = ".encode()" if isinstance(result, str) else ""
+            error = TypeError(
+                f"the handler returned {type(result).__name__}, and what a handler returns is not sent: write "
+                f"conn.sendall(…{encoded}) before it returns; only OnMessage sends what its function returns"
+            )
         # What the server's own close has caused is no error of the handler.
         if error is not None and not (client.reason is not None and isinstance(error, ClosedError)):
             self._ledger.failed(client.who, error)

@@ -52,7 +52,10 @@ def _mode(handler: object, mode: str | None) -> str:
     if kind is not None:
         if mode is not None:
             raise ValueError(f"{kind} has no mode: it runs in Rust, for all clients at once. Leave out mode={mode!r}")
-        return "on message" if kind == "OnMessage" else "rust"
+        if kind != "OnMessage":
+            return "rust"
+        _check_callback(getattr(handler, "callback", None))
+        return "on message"
     _check_callable(handler)
     if _is_async(handler):
         if mode in ("threads", "one"):
@@ -105,6 +108,28 @@ def _check_callable(handler: object) -> None:
         ) from None
 
 
+def _check_callback(callback: object) -> None:
+    """Of an `OnMessage`, whose callback would otherwise fail at the first message."""
+    if not callable(callback):
+        return
+    if _is_async(callback):
+        raise TypeError(
+            f"OnMessage calls a plain function for each message, and {_name(callback)} is an async def: write "
+            f"def {_name(callback)}(conn, message): …"
+        )
+    try:
+        signature = inspect.signature(callback)
+    except ValueError:
+        return
+    try:
+        signature.bind(None, b"")
+    except TypeError as why:
+        raise TypeError(
+            "OnMessage calls its function with two arguments, the connection and the message, as in def answer(conn, message): …; "
+            f"{_name(callback)}{signature} cannot be: {why}"
+        ) from None
+
+
 def _is_async(handler: object) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(type(handler), "__call__", None))  # noqa: B004
 
@@ -112,6 +137,8 @@ def _is_async(handler: object) -> bool:
 def _name(handler: object) -> str:
     if isinstance(called := getattr(handler, "func", None), Callable):  # type: ignore[arg-type]  # functools.partial
         return _name(called)
+    if _of_rust(handler) == "OnMessage" and (callback := getattr(handler, "callback", None)) is not None:
+        return f"OnMessage({_name(callback)})"
     return str(getattr(handler, "__name__", type(handler).__name__))
 
 
