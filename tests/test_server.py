@@ -87,8 +87,16 @@ def test_a_start_that_fails_leaves_nothing_behind(listener: sl.Listener) -> None
 
 def test_an_address_in_use_names_the_server() -> None:
     with serving() as server:
-        words = ["a server without a name, started in", "serving.py, line", "Stop it"]
+        words = [
+            "a server without a name, started in",
+            "serving.py, line",
+            "Use sl.servers()[0].stop() first, or choose",
+        ]
         refused(OSError, words, sl.listen, server.local_addr)
+        with serving() as younger:
+            assert sl.servers() == [server, younger]
+            refused(OSError, ["sl.servers()[1].stop()"], sl.listen, younger.local_addr)
+    assert sl.servers() == []
 
 
 def test_stop_lets_handlers_finish() -> None:
@@ -290,9 +298,13 @@ def test_a_roster_is_a_sequence() -> None:
         assert ana in roster
         assert bob.conn in roster
         assert "bob" in roster
-        assert one not in roster, "the other end is another socket"
+        assert one in roster, "the other end of a client's connection means that client"
+        assert (roster[one], roster[two], roster.find(two)) == (ana, bob, bob)
+        assert (roster.find(1), roster.find(2)) == (ana, bob), "by the number that the table shows"
         assert "eve" not in roster
-        refused(IndexError, ["2 clients"], lambda: roster[2])
+        refused(IndexError, ["roster[2]: the roster has 2 clients", "clients.find(2)"], lambda: roster[2])
+        refused(IndexError, ["the roster has 1 client,"], lambda: roster[:1][1])
+        refused(ValueError, ["no client has the number 3", "2 clients now: 1, 2"], roster.find, 3)
         refused(KeyError, ["eve", "'ana', 'bob'"], lambda: roster["eve"])
         ana.name = "bob"
         refused(KeyError, ["2 clients have the name 'bob'", str(one.local_addr)], lambda: roster["bob"])
@@ -307,6 +319,7 @@ def test_kick_by_name_connection_or_client() -> None:
             lambda client: client,
             lambda client: client.conn,
             lambda client: client.name,
+            lambda client: client.number,
         ]
         for wanted in ways:
             with client_of(server) as conn:
@@ -320,7 +333,8 @@ def test_kick_by_name_connection_or_client() -> None:
                 eventually(lambda: not server.clients)
         refused(ValueError, ["ana", "0 clients"], server.kick, "ana")
         refused(ValueError, ["no client of this server"], server.kick, client)
-        refused(TypeError, ["int"], server.kick, 1)
+        refused(ValueError, ["number 7", "0 clients"], server.kick, 7)
+        refused(TypeError, ["float"], server.kick, 1.0)
 
 
 # What cannot work

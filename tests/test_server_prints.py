@@ -19,8 +19,8 @@ from socklens.display.roster import (
     server_line,
 )
 
-ANA = ClientView(1, "ana", "127.0.0.1:50320", "12:00:03", "ESTABLISHED", 6, 1234567)
-NOBODY = ClientView(12, None, "[::1]:1", "12:00:04", "closed", 0, 0)
+ANA = ClientView(1, "ana", "127.0.0.1:50320", "12:00:03", "ESTABLISHED", 6, 1234567, 99)
+NOBODY = ClientView(12, None, "[::1]:1", "12:00:04", "closed", 0, 0, None)
 EVIL = ClientView(3, "<b>\x1b[31m&\u202e", "127.0.0.1:1", "12:00:05", "ESTABLISHED", 0, 0)
 
 
@@ -29,9 +29,11 @@ def view(**changes: object) -> ServerView:
         "handler": "serve",
         "mode": "threads",
         "address": "127.0.0.1:6666",
+        "started": True,
         "running": True,
         "accepted": 1,
         "refused": 0,
+        "dropped": 0,
         "errors": 0,
         "roster": RosterView((ANA,), 1),
     }
@@ -40,8 +42,8 @@ def view(**changes: object) -> ServerView:
 
 def test_a_roster_as_text() -> None:
     assert roster_text(RosterView((ANA, NOBODY), 1002)).splitlines() == [
-        " #  name  address          since     state        received         sent",
-        " 1  ana   127.0.0.1:50320  12:00:03  ESTABLISHED       6 B  1,234,567 B",
+        " #  name  address          since     state        received         sent  waiting",
+        " 1  ana   127.0.0.1:50320  12:00:03  ESTABLISHED       6 B  1,234,567 B     99 B",
         "12        [::1]:1          12:00:04  closed            0 B          0 B",
         "and 1,000 more",
     ]
@@ -64,9 +66,12 @@ def test_a_server_as_a_line() -> None:
     assert server_line(view()) == "<Server serve on 127.0.0.1:6666, mode threads, 1 client>"
     assert (
         server_line(view(running=False, accepted=1234, refused=5, errors=1))
-        == "<Server serve on 127.0.0.1:6666, mode threads, stopped after 1,234 clients, 5 refused, 1 error>"
+        == "<Server serve on 127.0.0.1:6666, mode threads, stopped after 1,234 clients, 5 refused, 1 error, see .errors>"
     )
-    assert server_line(view(address=None, running=False)).endswith("not started>")
+    assert server_line(view(dropped=2, errors=3)).endswith(
+        ", 1 client, 2 dropped, see .dropped, 3 errors, see .errors>"
+    )
+    assert server_line(view(started=False, running=False)).endswith("not started>")
     assert "<table>" in server_html(view())
     assert "<table>" not in server_html(view(roster=RosterView((), 0)))
 
@@ -74,7 +79,9 @@ def test_a_server_as_a_line() -> None:
 @pytest.mark.parametrize("handler", [echo_lines, sl.LineEcho()])
 def test_real_ones(handler: Any) -> None:
     server = sl.Server(handler)
+    assert " on a free port of 127.0.0.1, " in repr(server)
     assert repr(server).endswith("not started>")
+    assert " on 127.0.0.1:6666, " in repr(sl.Server(handler, "127.0.0.1", 6666))
     with server, client_of(server) as conn:
         ask(conn, b"12345\n")
         (client,) = server.clients
@@ -82,9 +89,9 @@ def test_real_ones(handler: Any) -> None:
         assert repr(client) == f"<Client 1 'ana' {conn.local_addr}, ESTABLISHED>"
         assert repr(server).endswith(", 1 client>")
         head, row = repr(server.clients).splitlines()
-        assert head.split() == ["#", "name", "address", "since", "state", "received", "sent"]
+        assert head.split() == ["#", "name", "address", "since", "state", "received", "sent", "waiting"]
         assert row.split()[:3] == ["1", "ana", str(conn.local_addr)]
-        assert row.split()[4:] == ["ESTABLISHED", "6", "B", "6", "B"]
+        assert row.split()[4:9] == ["ESTABLISHED", "6", "B", "6", "B"]
         assert "<td>ana</td>" in server.clients._repr_html_()
         assert "<td>ana</td>" in server._repr_html_()
         roster = server.clients

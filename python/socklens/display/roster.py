@@ -21,13 +21,15 @@ MOST_LISTED = 20
 """Clients that a table shows: a server may have thousands."""
 
 _LONGEST_NAME = 24
-_HEAD = ("#", "name", "address", "since", "state", "received", "sent")
-_NUMBERS = (0, 5, 6)
+_HEAD = ("#", "name", "address", "since", "state", "received", "sent", "waiting")
+_NUMBERS = (0, 5, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientView:
-    """A client at one moment; bytes as the server's end has counted them."""
+    """A client at one moment; bytes as the server's end has counted them. `waiting` is what its output buffer holds: not yet
+    acknowledged, or not even taken because the client does not read; None where that is not known.
+    """
 
     number: int
     name: str | None
@@ -36,6 +38,7 @@ class ClientView:
     state: str
     received: int
     sent: int
+    waiting: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,12 @@ class ServerView:
 
     handler: str
     mode: str
-    address: str | None
+    address: str
+    started: bool
     running: bool
     accepted: int
     refused: int
+    dropped: int
     errors: int
     roster: RosterView
 
@@ -72,6 +77,7 @@ def client_view(client: Client) -> ClientView:
         state="closed" if client.conn.closed else state or "",
         received=0 if totals is None else totals.received,
         sent=0 if totals is None else totals.sent,
+        waiting=None if client.conn.closed else told(lambda: len(client.conn.output_buffer)),
     )
 
 
@@ -82,14 +88,16 @@ def roster_view(clients: Sequence[Client]) -> RosterView:
 
 def server_view(server: Server) -> ServerView:
     """One look at a server."""
-    errors = server.errors
+    dropped, errors = server.dropped, server.errors
     return ServerView(
         handler=server.handler_name,
         mode=server.mode,
-        address=str(server.local_addr) if server.started else None,
+        address=str(server.local_addr) if server.started else server.asked,
+        started=server.started,
         running=server.running,
         accepted=server.accepted,
         refused=server.refused,
+        dropped=len(dropped) + dropped.lost,
         errors=len(errors) + errors.lost,
         roster=roster_view(server.clients),
     )
@@ -120,19 +128,20 @@ def server_line(view: ServerView) -> str:
 
 def server_sentence(view: ServerView) -> str:
     """What there is to say of a server, in one line."""
-    where = view.address or "an address that start() opens"
-    facts = [f"{escape(view.handler)} on {where}", f"mode {view.mode}", _life(view)]
+    facts = [f"{escape(view.handler)} on {escape(view.address)}", f"mode {view.mode}", _life(view)]
     if view.refused:
         facts.append(f"{view.refused:,} refused")
+    if view.dropped:
+        facts.append(f"{view.dropped:,} dropped, see .dropped")
     if view.errors:
-        facts.append("1 error" if view.errors == 1 else f"{view.errors:,} errors")
+        facts.append(f"{_count(view.errors, 'error')}, see .errors")
     return ", ".join(facts)
 
 
 def _life(view: ServerView) -> str:
     if view.running:
         return _count(view.roster.total, "client")
-    return "not started" if view.address is None else f"stopped after {_count(view.accepted, 'client')}"
+    return f"stopped after {_count(view.accepted, 'client')}" if view.started else "not started"
 
 
 def _count(number: int, what: str) -> str:
@@ -142,7 +151,8 @@ def _count(number: int, what: str) -> str:
 def _row(client: ClientView) -> tuple[str, ...]:
     name = "" if client.name is None else cut(escape(client.name), _LONGEST_NAME)
     facts = (client.address, client.since, client.state)
-    return (str(client.number), name, *facts, f"{client.received:,} B", f"{client.sent:,} B")
+    waiting = "" if client.waiting is None else f"{client.waiting:,} B"
+    return (str(client.number), name, *facts, f"{client.received:,} B", f"{client.sent:,} B", waiting)
 
 
 def _aligned(text: str, width: int, column: int) -> str:

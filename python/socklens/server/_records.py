@@ -44,7 +44,8 @@ class Dropped:
         peer_addr: its address.
         reason: ``"kicked"``, ``"too slow"`` (it did not take what was broadcast), ``"idle"`` (nothing came for ``idle_timeout``
             seconds), ``"stopped"`` (its handler had not ended when the server stopped), or ``"its handler goes on"`` (nor after that:
-            the connection is closed, but the thread is still at work).
+            the connection is closed, but the thread is still at work). Handlers in Rust give theirs as a sentence, such as ``"it sent
+            a line longer than 65536 bytes"``.
         when: the moment, in local time.
         unsent: bytes that its output buffer still held then; whether they arrive is not known.
     """
@@ -54,6 +55,10 @@ class Dropped:
     reason: str
     when: datetime
     unsent: int
+
+    def __str__(self) -> str:
+        unsent = f", {self.unsent:,} B unsent" if self.unsent else ""
+        return f"{self.when:%H:%M:%S} {_whose(self.name, self.peer_addr)}: {self.reason}{unsent}"
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,29 @@ class ServerError:
     count: int
 
     def __str__(self) -> str:
-        whose = "accepting clients" if self.client is None else str(self.client.peer_addr)
-        name = f" ({self.client.name!r})" if self.client is not None and self.client.name is not None else ""
+        whose = "accepting clients" if self.client is None else _whose(*self.client)
         times = f", {self.count} times" if self.count > 1 else ""
-        return f"{self.when:%H:%M:%S} {whose}{name}: {type(self.exception).__name__}: {self.exception}{times}"
+        return f"{self.when:%H:%M:%S} {whose}: {type(self.exception).__name__}: {self.exception}{times}"
+
+
+def _whose(name: str | None, peer_addr: Address) -> str:
+    return str(peer_addr) if name is None else f"{peer_addr} ({name!r})"
 
 
 class Log(list[_T]):
-    """A list of the newest records, oldest first; ``lost`` says how many older ones are no longer kept."""
+    """A list of the newest records, oldest first; ``lost`` says how many older ones are no longer kept. Prints a line for each."""
 
     def __init__(self, records: Iterable[_T] = (), lost: int = 0) -> None:
         super().__init__(records)
         self.lost = lost
+
+    def __repr__(self) -> str:
+        if not self:
+            return "[]"
+        from ..display.escape import escape  # an error may quote what a client sent
+
+        lost = [f"{self.lost:,} older ones are no longer kept"] if self.lost else []
+        return "\n".join([*lost, *(escape(str(record)) for record in self)])
 
 
 class _Newest(Generic[_T]):

@@ -101,8 +101,8 @@ class Client:
         return f"<Client {self.number}{name} {self.conn.peer_addr}, {self.conn.state}>"
 
 
-AnyClient: TypeAlias = Client | Connection | str
-"""A client, its connection, or its name."""
+AnyClient: TypeAlias = Client | Connection | str | int
+"""A client, its connection (either end of it), its name, or its number."""
 
 
 def same(one: Connection, other: Connection) -> bool:
@@ -110,11 +110,18 @@ def same(one: Connection, other: Connection) -> bool:
     return one is other or (one.peer_addr == other.peer_addr and one.local_addr == other.local_addr)
 
 
+def is_of(client: Client, conn: Connection) -> bool:
+    """Whether this is the client's connection, seen from the server or from the client itself."""
+    ours = client.conn
+    return same(ours, conn) or (ours.peer_addr == conn.local_addr and ours.local_addr == conn.peer_addr)
+
+
 class Roster(Sequence[Client]):
     """The clients of a server at one moment, oldest first. It does not change when clients come and go: ask the server again.
 
     ``roster[0]`` is the one that has been here longest, ``roster["ana"]`` the one with that name, ``roster[conn]`` the one
-    with that connection; ``conn in roster`` and ``"ana" in roster`` tell whether there is one. It prints as a table.
+    with that connection, of which either end is meant; ``conn in roster`` and ``"ana" in roster`` tell whether there is one.
+    ``roster.find(4)`` is the one with the number 4. It prints as a table, with the numbers below ``#``.
     """
 
     __slots__ = ("_clients",)
@@ -140,7 +147,10 @@ class Roster(Sequence[Client]):
         try:
             return self._clients[key]
         except IndexError:
-            raise IndexError(f"roster[{key}]: the roster has {len(self)} clients") from None
+            number = f"; the client with the number {key} is clients.find({key})" if key > 0 else ""
+            raise IndexError(
+                f"roster[{key}]: the roster has {count(len(self))}, and [ ] takes an index, from 0 on{number}"
+            ) from None
 
     def __contains__(self, key: object) -> bool:
         if isinstance(key, str | Connection):
@@ -151,22 +161,26 @@ class Roster(Sequence[Client]):
         """The one client that is meant.
 
         Args:
-            wanted: a client, a connection or a name.
+            wanted: a client, a connection, either end of it, a name, or a number as the column ``#`` shows it.
 
         Raises:
             ValueError: it is none of these clients, or several have the name. TypeError: it can be no client.
         """
-        if not isinstance(wanted, Client | Connection | str):
-            raise TypeError(f"a client is meant by its Client, its Connection or its name, not {type(wanted).__name__}")
+        if isinstance(wanted, bool) or not isinstance(wanted, Client | Connection | str | int):
+            raise TypeError(
+                f"a client is meant by its Client, its Connection, its name or its number, not {type(wanted).__name__}"
+            )
         found = self._matching(wanted.conn if isinstance(wanted, Client) else wanted)
         if len(found) != 1:
             raise ValueError(_not_one(wanted, found, self._clients))
         return found[0]
 
-    def _matching(self, key: str | Connection) -> list[Client]:
+    def _matching(self, key: str | int | Connection) -> list[Client]:
         if isinstance(key, str):
             return [client for client in self._clients if client.name == key]
-        return [client for client in self._clients if same(client.conn, key)]
+        if isinstance(key, int):
+            return [client for client in self._clients if client.number == key]
+        return [client for client in self._clients if is_of(client, key)]
 
     def __eq__(self, other: object) -> bool:
         return self._clients == other._clients if isinstance(other, Roster) else NotImplemented
@@ -185,13 +199,23 @@ class Roster(Sequence[Client]):
         return as_html(self._clients)
 
 
+def count(clients: int) -> str:
+    """So many clients, in words."""
+    return f"{clients:,} client{'' if clients == 1 else 's'}"
+
+
 def _not_one(wanted: AnyClient, found: Sequence[Client], among: Sequence[Client]) -> str:
     if found:
         addresses = ", ".join(str(client.peer_addr) for client in found)
         return f"{len(found)} clients have the name {wanted!r}: {addresses}. Say which one by its connection"
-    here = f"{len(among)} client{'' if len(among) == 1 else 's'}"
-    if not isinstance(wanted, str):
+    here = count(len(among))
+    if isinstance(wanted, Connection):
+        return f"{wanted!r} is neither end of a client of this server, which has {here} now"
+    if isinstance(wanted, Client):
         return f"{wanted!r} is no client of this server, which has {here} now"
+    if isinstance(wanted, int):
+        numbers = ", ".join(str(client.number) for client in among[:10]) + (", …" if len(among) > 10 else "")
+        return f"no client has the number {wanted}; this server has {here} now" + (f": {numbers}" if among else "")
     names = sorted({client.name for client in among if client.name is not None})
     known = f"; names: {', '.join(map(repr, names[:10]))}" if names else ", none with a name"
     return f"no client has the name {wanted!r}; this server has {here} now{known}"

@@ -16,7 +16,7 @@ from . import _running
 from ._engine import Engine
 from ._handlers import Mode, Plan
 from ._records import KICKED, Dropped, Ledger, Log, ServerError
-from ._roster import AnyClient, Roster
+from ._roster import AnyClient, Client, Roster
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,7 +37,8 @@ class Server:
 
     A handler is a function that is called with the connection of each client. When it returns or raises, the connection is
     closed; what it raised is in ``errors``, and the other clients do not notice. It is not started yet: ``start()`` does that and
-    returns at once, so that the next cell can run.
+    returns at once, so that the next cell can run. What a handler returns is not sent, except by ``sl.OnMessage``. With a handler in
+    Rust, a client that aborts or that leaves in the middle of a line is simply gone, and is no error.
 
     Args:
         handler: ``def handler(conn)``, ``async def handler(conn)`` (which uses ``conn.aio``), or one of socklens' own, such as
@@ -114,7 +115,7 @@ class Server:
         self._state = "running"
         return self
 
-    def stop(self, timeout: float = 1.0) -> list[Dropped]:
+    def stop(self, timeout: float = 1.0) -> Log[Dropped]:
         """Ends the service: no client is let in any more, handlers may finish, and who is left then is dropped.
 
         The listener is closed first, which resets who still waits in the accept queue. When the time is over, the connections that
@@ -126,12 +127,14 @@ class Server:
             timeout: seconds that handlers have to finish by themselves.
 
         Returns:
-            Whom it dropped, also in ``dropped``.
+            Whom it dropped, also in ``dropped``; it prints a line for each.
 
         Raises:
             ValueError, TypeError: the timeout is no number of seconds.
             RuntimeError: called on the server's own event loop, which could not go on meanwhile.
         """
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise TypeError(f"stop(timeout) takes a number of seconds, not {timeout!r}")
         if not 0 <= timeout <= threading.TIMEOUT_MAX:
             raise ValueError(f"stop(timeout): at least 0 seconds, not {timeout}: a stop comes to an end")
         engine = self._engine
@@ -141,12 +144,12 @@ class Server:
                 engine.check_stop()
                 self._state = "stopping"
         if engine is None:
-            return []
+            return Log()
         if not first:
             # Another thread is at it, and may be waiting for this one.
             if not engine.is_mine():
                 self._stopped.wait(timeout + 2 * _SLICE)
-            return []
+            return Log()
         try:
             dropped = engine.stop(timeout)
             engine.catch_up()
@@ -154,7 +157,7 @@ class Server:
             self._state = "stopped"
             _running.remove(self)
             self._stopped.set()
-        return dropped
+        return Log(dropped)
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits until the server has been stopped, by another thread or by a handler; Ctrl-C ends the wait, and not the server.
@@ -218,6 +221,11 @@ class Server:
         return self._listener is not None
 
     @property
+    def asked(self) -> str:
+        """Where it will listen, as far as that is known before ``start()``."""
+        return str(Address(self._host, self._port)) if self._port else f"a free port of {self._host}"
+
+    @property
     def handler_name(self) -> str:
         """The name of the handler, as the server prints it."""
         return self._plan.name
@@ -255,10 +263,11 @@ class Server:
 
         Args:
             data: bytes, bytearray, memoryview: any object with a contiguous buffer. Text needs ``.encode()``.
-            but: a client, its connection or its name; one who has left is nobody.
+            but: a client, its connection (the server's end or the client's own), its name or its number; one who has left is nobody.
 
         Raises:
-            TypeError: data has no buffer. ValueError: no client has the name in ``but``.
+            TypeError: data has no buffer. ValueError: no client has the name or number in ``but``, or it is a connection that has
+                nothing to do with this server.
         """
         try:
             memoryview(data)
@@ -267,23 +276,30 @@ class Server:
             raise TypeError(f"broadcast sends bytes, not {type(data).__name__}{hint}") from None
         if self._engine is None:
             return 0
-        if but is None or isinstance(but, Connection):
-            spared = but
-        else:
-            spared = but.conn if not isinstance(but, str) else self.clients.find(but).conn
-        return self._engine.broadcast(data, spared)
+        return self._engine.broadcast(data, None if but is None else self._end_of(but))
+
+    def _end_of(self, client: AnyClient) -> Connection:
+        """The server's end of a client's connection; or one that is nobody's, of who has left or is not here yet."""
+        if not isinstance(client, Client | Connection):
+            return self.clients.find(client).conn
+        conn = client.conn if isinstance(client, Client) else client
+        here, ours, theirs = self.local_addr.port, conn.local_addr.port, conn.peer_addr.port
+        if ours == here != theirs:
+            return conn
+        roster = self.clients
+        return roster.find(client).conn if conn in roster or here not in (ours, theirs) else conn
 
     def kick(self, client: AnyClient) -> Dropped:
         """Closes a client's connection. Its handler's wait ends with ClosedError, which is no error of the handler's.
 
         Args:
-            client: a client, its connection or its name.
+            client: a client, its connection (the server's end or the client's own), its name, or its number in the roster.
 
         Returns:
             What is also in ``dropped`` then.
 
         Raises:
-            ValueError: it is none of the clients of this server, or several have the name. TypeError: it can be no client.
+            ValueError: it is neither end of a client of this server, or several have the name. TypeError: it can be no client.
         """
         found = self.clients.find(client)
         if self._engine is None:
@@ -296,14 +312,15 @@ class Server:
     def errors(self) -> Log[ServerError]:
         """What handlers raised, and trouble with accepting, oldest first: a copy. Nothing of it is ever printed by itself.
 
-        The newest 1,000 are kept; ``errors.lost`` is how many older ones are not. ``print(server.errors[-1].traceback)`` shows where.
+        It prints a line for each. The newest 1,000 are kept; ``errors.lost`` is how many older ones are not.
+        ``print(server.errors[-1].traceback)`` shows where.
         """
         self._catch_up()
         return self._ledger.errors()
 
     @property
     def dropped(self) -> Log[Dropped]:
-        """The clients whose connections the server ended, oldest first, and why: a copy of the newest 1,000."""
+        """The clients whose connections the server ended, oldest first, and why: a copy of the newest 1,000; prints a line for each."""
         self._catch_up()
         return self._ledger.dropped()
 
