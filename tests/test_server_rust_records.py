@@ -28,7 +28,7 @@ def test_kicked(handler: Any) -> None:
         assert conn.recv() == b""
         refused(ValueError, ["no client of this server"], server.kick, client)
         refused(ValueError, ["ana", "0 clients"], server.kick, "ana")
-        refused(TypeError, ["int"], server.kick, 1)
+        refused(TypeError, ["float"], server.kick, 1.0)
 
 
 @every
