@@ -113,7 +113,7 @@ async def answer_later(conn: sl.Connection, message: bytes) -> None:
     ("callback", "words"),
     [
         (lambda message: None, ["two arguments", "def answer(conn, message)", "<lambda>(message)"]),
-        (bytes.upper, ["two arguments", "upper(self, /)"]),
+        (bytes.upper, ["two arguments", "bytes.upper is a method", "lambda conn, message: message.upper()"]),
         (answer_later, ["async def", "def answer_later(conn, message)"]),
     ],
 )

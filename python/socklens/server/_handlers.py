@@ -117,6 +117,12 @@ def _check_callback(callback: object) -> None:
             f"OnMessage calls a plain function for each message, and {_name(callback)} is an async def: write "
             f"def {_name(callback)}(conn, message): …"
         )
+    of = getattr(callback, "__objclass__", None)  # of a method written in C, which may not tell its signature
+    if isinstance(of, type) and not issubclass(Connection, of):
+        raise TypeError(
+            f"OnMessage calls its function with two arguments, the connection and the message, and {of.__name__}.{_name(callback)} is a "
+            f"method of {of.__name__}: write lambda conn, message: message.{_name(callback)}()"
+        )
     try:
         signature = inspect.signature(callback)
     except ValueError:
