@@ -103,7 +103,7 @@ impl Connection {
         python_address(py, self.core.peer_addr())
     }
 
-    /// Where in the program it was made: file and line, or notebook cell.
+    /// Where in the program it was made: file and line, or notebook cell. For a client of a server that runs in Rust, where it was first asked for.
     #[getter]
     fn created_at(&self, py: Python<'_>) -> PyResult<String> {
         self.site.describe(py)

@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import ClosedError
@@ -169,9 +169,12 @@ class Async:
 
     def _ask(self, work: Coroutine[Any, Any, _T], patience: float) -> _T | None:
         """What the loop answers; None if it does not within `patience` and a little more, since a handler holds it up."""
+        if self._loop.is_closed():  # a handler has stopped it
+            work.close()
+            return None
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result(patience + LAST_WORDS)
-        except (TimeoutError, asyncio.CancelledError):
+        except (TimeoutError, CancelledError):
             return None
 
     def _give_up(self) -> list[Dropped]:

@@ -81,8 +81,9 @@ class Reactor:
         return [Client(conn, number, since, name, self._rename) for number, conn, since, name in rows]
 
     def _rename(self, client: Client, name: str) -> None:
-        if self._reactor is not None:
-            self._reactor.set_name(client.number, name)
+        reactor = self._reactor
+        if reactor is not None:
+            reactor.set_name(client.number, name)
 
     def broadcast(self, data: Buffer, but: Connection | None) -> int:
         """As `Engine.broadcast`; on the reactor's own thread it does not wait."""
@@ -105,9 +106,10 @@ class Reactor:
     def catch_up(self) -> None:
         """As `Engine.catch_up`."""
         self._take_notes()
-        if self._listener is not None and self._listener.closed:  # by somebody else: the reactor hears nothing of it
+        listener = self._listener
+        if listener is not None and listener.closed:  # by somebody else: the reactor hears nothing of it
             self._ledger.trouble(
-                ClosedError(EBADF, f"{self._listener} was closed under its server; nobody is let in any more")
+                ClosedError(EBADF, f"{listener} was closed under its server; nobody is let in any more")
             )
             self._listener = None
 

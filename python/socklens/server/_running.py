@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,4 +36,8 @@ def remove(server: Server) -> None:
 def _stop_all() -> None:
     # A child of fork(2) has the objects, and none of their threads: there is nothing for it to stop.
     for server in servers():
-        server.stop(0)
+        try:
+            server.stop(0)
+        except Exception:
+            # The others are stopped all the same; this is how Python tells of what fails at its end.
+            sys.excepthook(*sys.exc_info())

@@ -95,24 +95,27 @@ class Server:
             if self._state not in ("not started", "stopped"):
                 where = "" if self._listener is None else f" on {self._listener.local_addr}"
                 raise RuntimeError(f"this server is {self._state}{where}: use stop() before it is started again")
-            before, self._state = self._state, "starting"
+            before = (self._state, self._listener, self._engine)
+            self._state = "starting"
         try:
             listener = _listen.open_listener(
                 self._host, self._port, self._backlog, owner=self, outer=_calls_to_the_user()
             )
             try:
                 engine = self._plan.engine(self._ledger)
+                # Known before the first client is served: its handler may ask for it.
+                self._listener, self._engine = listener, engine
+                self._stopped.clear()
+                self._state = "running"
                 engine.start(listener)
             except BaseException:
                 listener.close()
                 raise
         except BaseException:
-            self._state = before
+            self._state, self._listener, self._engine = before
+            self._stopped.set()
             raise
-        self._listener, self._engine = listener, engine
-        self._stopped.clear()
         _running.add(self)
-        self._state = "running"
         return self
 
     def stop(self, timeout: float = 1.0) -> Log[Dropped]:
