@@ -30,6 +30,7 @@ ANSWERS = {
     "local_addr",
     "peer_addr",
     "created_at",
+    "closed_at",
     "closed",
     "state",
     "totals",

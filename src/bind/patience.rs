@@ -63,8 +63,9 @@ pub(super) fn waiting<T>(py: Python<'_>, timeout: Timeout, call: impl FnOnce(&mu
 fn in_a_task(error: Error) -> Error {
     match error {
         Error::WouldBlock(text) => Error::Driven(format!(
-            "{text}. To wait here would keep every client of this server waiting, since all of them share this event loop: write await conn.aio.recv() \
-             instead of conn.recv(), and so with every call that waits"
+            "{}; nothing was lost. To wait here would keep every client of this server waiting, since all of them share this event loop: write await conn.aio.recv() \
+             instead of conn.recv(), and so with every call that waits",
+            text.split(", and its timeout").next().unwrap_or(&text)
         )),
         Error::Partly { sent, cause } => Error::Partly { sent, cause: Box::new(in_a_task(*cause)) },
         other => other,
