@@ -18,6 +18,7 @@ import pytest
 import socklens as sl
 from flow import SMALL, stream
 from helpers import eventually
+from rust_handlers import LINE_LIMIT, by_lines, every, sent_back
 from serving import DEADLINE, ask, client_of, serving, whole
 
 InThread = Callable[..., "Future[Any]"]
@@ -25,17 +26,6 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux")
 MIB = 1 << 20
 pause = threading.Event()
-LINE_LIMIT = 65536
-
-
-def sent_back(conn: sl.Connection, message: bytes) -> bytes:
-    return message
-
-
-BYTES: dict[str, Any] = {"Echo": sl.Echo(), "OnMessage chunk": sl.OnMessage(sent_back, framing="chunk")}
-LINES: dict[str, Any] = {"LineEcho": sl.LineEcho(), "OnMessage line": sl.OnMessage(sent_back)}
-every = pytest.mark.parametrize("handler", [*BYTES.values(), *LINES.values()], ids=[*BYTES, *LINES])
-by_lines = pytest.mark.parametrize("handler", LINES.values(), ids=LINES)
 
 
 def resident() -> int:

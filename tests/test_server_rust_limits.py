@@ -17,6 +17,7 @@ import pytest
 import socklens as sl
 from flow import SMALL, stream
 from helpers import eventually
+from rust_handlers import every
 from serving import DEADLINE, ask, client_of, reason_of, serving, whole
 
 InThread = Callable[..., "Future[Any]"]
@@ -24,17 +25,6 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux")
 MIB = 1 << 20
 pause = threading.Event()
-LINE_LIMIT = 65536
-
-
-def sent_back(conn: sl.Connection, message: bytes) -> bytes:
-    return message
-
-
-BYTES: dict[str, Any] = {"Echo": sl.Echo(), "OnMessage chunk": sl.OnMessage(sent_back, framing="chunk")}
-LINES: dict[str, Any] = {"LineEcho": sl.LineEcho(), "OnMessage line": sl.OnMessage(sent_back)}
-every = pytest.mark.parametrize("handler", [*BYTES.values(), *LINES.values()], ids=[*BYTES, *LINES])
-by_lines = pytest.mark.parametrize("handler", LINES.values(), ids=LINES)
 
 
 @every

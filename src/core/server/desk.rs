@@ -24,7 +24,7 @@ use crate::core::wait::{Patience, Stop, Wait};
 /// The key under which the listener is watched; clients have those of the slab.
 pub(super) const LISTENER: usize = usize::MAX - 1;
 
-/// A client's place in the roster. Ten thousand of them are 240 kB.
+/// A client's place in the roster. Ten thousand of them are 320 kB.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) conn: Arc<Connection>,
