@@ -1,5 +1,5 @@
-"""What the notebooks of the course need beside the sockets themselves: exercises that check an answer, and the stage they
-play on. Each notebook has one module here, imported as ``lesson``; nothing is opened by importing it.
+"""What the notebooks of the course need beside the sockets themselves: exercises that check an answer, predictions, and the
+stage they play on. Each notebook has one module here, imported as ``lesson``; nothing is opened by importing it.
 
     from socklens.lessons import first_session as lesson
 """
@@ -7,5 +7,6 @@ play on. Each notebook has one module here, imported as ``lesson``; nothing is o
 from __future__ import annotations
 
 from .exercise import Exercise, Outcome, Status
+from .prediction import Prediction
 
-__all__ = ["Exercise", "Outcome", "Status"]
+__all__ = ["Exercise", "Outcome", "Prediction", "Status"]

@@ -5,12 +5,11 @@ or wrong for a reason. The drawings are pure functions of frozen values, and eve
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
-from importlib import resources
+
+from .drawing import box, prose
 
 
 class Status(Enum):
@@ -48,7 +47,7 @@ class Outcome:
 
     def _repr_html_(self) -> str:
         kind = self.status.value.replace(" ", "-")
-        return _box(kind, f"<strong>{_TITLES[self.status]}</strong> {_prose(self.reason)}")
+        return box(kind, f"<strong>{_TITLES[self.status]}</strong> {prose(self.reason)}")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Hint:
         return f"Hint: {self.text}"
 
     def _repr_html_(self) -> str:
-        return _box("hint", f"<strong>Hint</strong> {_prose(self.text)}")
+        return box("hint", f"<strong>Hint</strong> {prose(self.text)}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Solution:
 
     def _repr_html_(self) -> str:
         summary = f"A solution of <code>{html.escape(self.exercise)}</code>"
-        return _box("solution", f"<details><summary>{summary}</summary><pre>{html.escape(self.code)}</pre></details>")
+        return box("solution", f"<details><summary>{summary}</summary><pre>{html.escape(self.code)}</pre></details>")
 
 
 class Exercise:
@@ -143,17 +142,3 @@ class Exercise:
 
 
 _TITLES = {Status.PASSED: "Passed", Status.NOT_ATTEMPTED: "Not attempted yet", Status.WRONG: "Not right yet"}
-
-
-@cache
-def _css() -> str:
-    return resources.files(__package__).joinpath("exercise.css").read_text(encoding="utf-8")
-
-
-def _box(kind: str, body: str) -> str:
-    return f'<style>{_css()}</style><div class="socklens-lesson socklens-lesson-{kind}">{body}</div>'
-
-
-def _prose(text: str) -> str:
-    """Escape a sentence, then set what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
