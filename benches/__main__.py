@@ -10,7 +10,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def _machine() -> str:
     )
 
 
-def _report(rows: Sequence[Row], quick: bool) -> str:
+def _report(rows: Sequence[Row], failed: Mapping[str, str], quick: bool) -> str:
     with_target = [row for row in rows if row.met is not None]
     met = sum(1 for row in with_target if row.met)
     notes = [
@@ -93,6 +94,7 @@ def _report(rows: Sequence[Row], quick: bool) -> str:
         "a computing cell comes beside our server, to how far beside theirs; beside the bare one, in a process of its own.",
         f"{met} of {len(with_target)} targets met.",
     ]
+    notes += [f"Not measured, because it failed: {name} ({why})." for name, why in failed.items()]
     if quick:
         notes.append("A quick run: these figures mean nothing.")
     return "# Benchmarks\n\n" + "\n".join(notes) + f"\n\n{markdown(rows)}\n"
@@ -109,13 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no case's name contains {options.only!r}; --list shows them", file=sys.stderr)
         return 2
     rows: list[Row] = []
+    failed: dict[str, str] = {}
     began = time.monotonic()
     for number, (name, job) in enumerate(jobs.items(), start=1):
         print(f"[{number}/{len(jobs)}] {name} …", end=" ", flush=True)
         start = time.monotonic()
-        rows += job()
+        try:
+            rows += job()
+        except Exception as error:  # what the others took minutes to measure is not lost with it
+            failed[name] = f"{type(error).__name__}: {error}"
+            traceback.print_exc()
         print(f"{time.monotonic() - start:.1f} s", flush=True)
-    report = _report(rows, options.quick)
+    report = _report(rows, failed, options.quick)
     print(f"\n{report}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(report, encoding="utf-8")
@@ -127,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as why:
         print(f"no plot was drawn: {why}", file=sys.stderr)
     print(f"{time.monotonic() - began:.0f} s; written to {' and '.join(written)}")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

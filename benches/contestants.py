@@ -27,6 +27,8 @@ class Contestant(NamedTuple):
 
 
 BARE = "bare epoll"
+# Seconds: ten thousand threads take their time to end.
+ENDING = 120.0
 
 
 class Absent(Exception):
@@ -71,7 +73,7 @@ def _process(command: list[str | Path], what: str) -> Iterator[tuple[subprocess.
         yield process, first
         assert process.stdin is not None
         process.stdin.close()
-        if process.wait(timeout=30) != 0:
+        if process.wait(timeout=ENDING) != 0:
             raise RuntimeError(f"{what} ended with status {process.returncode}")
 
 

@@ -206,3 +206,26 @@ def test_the_load_sees_a_line_that_one_of_the_others_did_not_hear(native: Path) 
     assert lost.is_set()
     assert done.returncode == 1
     assert "not the next line of its speaker" in done.stderr
+
+
+def test_a_case_that_fails_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+    report = tmp_path / "bench.md"
+    options = ["benches", "--quick", "--only", "1 B, close, ", "--output", str(report)]
+    program = f"""
+import runpy, sys
+sys.path.insert(0, {str(BENCHES)!r})
+import harness
+measure = harness.run
+def run(case, *options):
+    if "two cores" in case.name:
+        raise OSError("no such core")
+    return measure(case, *options)
+harness.run = run
+sys.argv = {options!r}
+runpy.run_path({str(BENCHES)!r}, run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = report.read_text(encoding="utf-8")
+    assert "connect, 1 B, close, two cores (OSError: no such core)" in told
+    assert "| connect, 1 B, close, one core" in told
