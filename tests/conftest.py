@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,11 @@ import pytest
 # The time that a socket takes is no property of the code: no deadline for one example.
 hypothesis.settings.register_profile("sockets", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("sockets")
+
+# A shell without job control starts what runs in its background with Ctrl-C ignored, and children inherit that. Here it is part
+# of what is tested, whoever started the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from socklens import Connection, Listener
