@@ -277,6 +277,14 @@ def test_in_a_network_of_its_own(tmp_path: Path) -> None:
     assert "from 40000 to 40003" in told[5][1]
 
 
+@pytest.mark.parametrize("host", ["255.255.255.255", "224.0.0.1"])
+def test_an_address_of_many_hosts(host: str) -> None:
+    found = explained(OSError, sl.connect, host, 80, timeout=5)
+    assert found.cause is Cause.NO_ROUTE
+    assert f"{host} stands for many hosts at once" in seen(found)
+    assert "route" not in seen(found)
+
+
 PRIVILEGED = """
 import os
 import socklens as sl

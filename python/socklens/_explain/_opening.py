@@ -193,6 +193,10 @@ def unreachable(case: Case) -> Verdict:
     target = case.scene.target
     if target is None:
         return Cause.NO_ROUTE, "Check the address, and this machine's network"
+    address = _machine.ip(target.host)
+    if address is not None and (address.is_multicast or str(address) == "255.255.255.255"):
+        case.saw(f"{target.host} stands for many hosts at once, and TCP connects two ends", "RFC 9293, section 3.9.2.3")
+        return Cause.NO_ROUTE, "Connect to the address of one host"
     found = _route(case, target.host)
     if found and _machine.silent_neighbour(target.host, case.budget):
         case.saw(f"nobody on the local network has answered for {target.host}", _machine.NEIGHBOURS)
