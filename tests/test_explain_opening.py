@@ -118,6 +118,22 @@ def test_a_listener_that_was_closed() -> None:
     found = explained(ConnectionRefusedError, sl.connect, listener.local_addr)
     assert f"the listener `listener`, made in {listener.created_at}" in seen(found)
     assert str(listener.closed_at) in seen(found)
+    assert "its listener has been closed" in found.next_step
+
+
+@pytest.mark.parametrize("notebook", [False, True])
+def test_what_a_notebooks_kernel_listens_on_is_left_out(notebook: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if notebook:
+        monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    number = sl.listen(HOST).detach()  # as the sockets of the kernel's channels, it is in no variable
+    try:
+        with sl.listen(HOST) as listener:
+            told = seen(explained(ConnectionRefusedError, sl.connect, HOST, free_port()))
+        assert f"`listener`, made in {listener.created_at}" in told
+        assert ("no variable of it was found" in told) is not notebook
+    finally:
+        os.close(number)
 
 
 def test_it_listens_by_now() -> None:

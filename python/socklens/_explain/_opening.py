@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from .._address import Address
@@ -58,6 +59,8 @@ def refused(case: Case) -> Verdict:
             Cause.NOTHING_LISTENS,
             f"Connect to {there}, or let the server listen on {target.host}{_family_hint(there, target)}",
         )
+    if gone:
+        return Cause.NOTHING_LISTENS, "Let the server listen there again: its listener has been closed"
     near = [row for row in rows if 0 < abs(row.local.port - target.port) <= _NEAR and row.uid == os.geteuid()]
     near.sort(key=lambda row: abs(row.local.port - target.port))
     for row in near[:_MOST]:
@@ -68,6 +71,8 @@ def refused(case: Case) -> Verdict:
             f"Check the port: is it {near[0].local.port} instead of {target.port}? Else start the server first",
         )
     ours = [row for row in rows if case.owners.mine(row)]
+    if "ipykernel" in sys.modules:  # listens for the notebook, on ports that no variable of the student's holds
+        ours = [row for row in ours if case.owners.named(row)]
     for row in ours[:_MOST]:
         case.saw_listener(row)
     return Cause.NOTHING_LISTENS, "Check address and port, and start the server first"

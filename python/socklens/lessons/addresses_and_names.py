@@ -145,7 +145,7 @@ by_name = Prediction(
     question="`listener` listens on 127.0.0.1 alone. Does `sl.connect` reach it by the name `localhost`, also where that is ::1 first?",
     choices={"a": "yes", "b": "no"},
     observe=_came_by_name,
-    why="It tries the addresses of a name in turn, until one answers. The connection has the address; the name is not part of it.",
+    why="`connect` tries the addresses of a name in turn, until one answers. The connection has the address; the name is not part of it.",
 )
 
 
