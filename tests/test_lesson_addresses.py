@@ -27,6 +27,7 @@ exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: 
 def test_solutions_pass_and_placeholders_are_not_attempted(exercise: Exercise) -> None:
     outcome = exercise.check(solved(exercise)[exercise.name])
     assert outcome, outcome
+    assert repr(exercise.hint()).startswith("Hint: ")
     assert exercise.check(...).status is Status.NOT_ATTEMPTED
     assert exercise.check(lambda _: ...).status is Status.NOT_ATTEMPTED
     wrong(exercise.check(5), "Give the function itself")
