@@ -278,7 +278,7 @@ def test_a_client_that_never_pauses_is_told_so_and_let_in() -> None:
                 return _open[-1]
 
     try:
-        wrong(lesson.keep_trying.check(impatient), "never called `pause()`", "at `_open.append(sl.connect(address))`")
+        wrong(lesson.keep_trying.check(impatient), "and never called `pause()`")
         helpers.eventually(lambda: _open, what="the client that is let in")
     finally:
         _close_all()
