@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import socket
 import time
@@ -49,6 +50,7 @@ def end_the_turn(app: Any, _failure: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Tells Sphinx."""
+    logging.getLogger("traitlets").setLevel(logging.ERROR)  # a line for each notebook that begins
     app.connect("builder-inited", bring)
     app.connect("builder-inited", take_a_turn)
     app.connect("build-finished", end_the_turn)
