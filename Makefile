@@ -10,7 +10,7 @@ say    := @printf '• %s\n'
 export PATH := $(PATH):$(HOME)/.cargo/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test notebook bench fmt clean
+.PHONY: help run test notebook docs bench fmt clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -19,11 +19,14 @@ help: ## this list
 run: $(VENV)/built ## build, install and take the tour: the lecture's seven steps on real sockets
 	@$(PY) -m socklens tour
 
-test: $(VENV)/with-test $(VENV)/with-lint $(if $(CI),$(VENV)/with-browser) $(VENV)/built ## check everything; ONLY=pytest (or another step's name) checks that alone
+test: $(VENV)/with-test $(VENV)/with-lint $(if $(CI),$(VENV)/with-browser $(VENV)/with-docs) $(VENV)/built ## check everything; ONLY=pytest (or another step's name) checks that alone
 	@$(PY) tests/everything.py $(ONLY)
 
 notebook: $(VENV)/with-notebook $(VENV)/built ## open JupyterLab on notebooks/
 	@$(PY) -m jupyterlab notebooks
+
+docs: $(VENV)/with-docs $(VENV)/built ## build the documentation into build/docs, offline; the notebooks are run for it
+	@$(PY) docs/build.py
 
 bench: $(VENV)/with-bench $(VENV)/built ## measure against the peers, as ratios in one run: build/bench.md and build/bench.svg
 	@$(PY) benches $(if $(ONLY),--only '$(ONLY)')
@@ -37,7 +40,8 @@ fmt: $(VENV)/with-lint $(VENV)/with-test ## format Rust and Python, put imports 
 
 clean: ## remove whatever was made here, the virtual environment too
 	@rm -rf $(VENV) target build .mypy_cache .pytest_cache .ruff_cache .hypothesis python/socklens/_socklens.*.so
-	@find python tests benches notebooks -name __pycache__ -prune -exec rm -rf {} +
+	@rm -f docs/course/*.ipynb
+	@find python tests benches notebooks docs -name __pycache__ -prune -exec rm -rf {} +
 
 # Python files are used where they lie, so only Rust and the manifests ask for a new build.
 $(VENV)/built: $(VENV)/bin/pip $(RUST)

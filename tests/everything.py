@@ -4,6 +4,7 @@ Nothing is checked in here: each step is a command that can as well be typed by 
 for is skipped, with the reason; where CI is set that is a failure, so that nothing is left out there unseen.
 """
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -86,6 +87,8 @@ def steps(scratch: Path) -> Iterator[Step]:
     lacks = "" if notebooks else "there are no notebooks yet"
     yield Step("notebooks stripped", [[*python, "nbstripout", "--keep-id", "--verify", *notebooks]], lacks=lacks)
     yield Step("pytest", [[*python, "pytest"]], shown=True)
+    # After the tests, whose notebooks use the same ports.
+    yield Step("docs", [[sys.executable, "docs/build.py"]], lacks=lacks_docs())
 
     clean = scratch / "bin"
     in_use = "import socklens; a, b = socklens.pair(); a.send(b'x'); assert b.recv(1) == b'x'; a.close(); b.close()"
@@ -103,6 +106,12 @@ def lacks_component(cargo_command: str) -> str:
     asked = subprocess.run(["cargo", cargo_command, "--version"], cwd=ROOT, capture_output=True, check=False)
     component = {"fmt": "rustfmt"}.get(cargo_command, cargo_command)
     return "" if asked.returncode == 0 else f"not installed; rustup component add {component}"
+
+
+def lacks_docs() -> str:
+    """The reason why the pages cannot be built, or nothing."""
+    there = all(importlib.util.find_spec(module) for module in ("sphinx", "myst_nb", "furo", "ipykernel"))
+    return "" if there else "Sphinx and its kin are not installed; make docs"
 
 
 def lacks_target(target: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RUST = sorted((ROOT / "src").rglob("*.rs"))
 PYTHON = sorted((ROOT / "python").rglob("*.py"))
+DOCS = sorted((ROOT / "docs").rglob("*.py"))
 BENCHES = sorted(path for kind in ("*.rs", "*.py") for path in (ROOT / "benches").rglob(kind))
 
 
@@ -17,7 +18,7 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", RUST + PYTHON + BENCHES, ids=name)
+@pytest.mark.parametrize("path", RUST + PYTHON + DOCS + BENCHES, ids=name)
 def test_every_file_opens_with_the_rule_of_its_room_and_is_not_too_large(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("//! " if path.suffix == ".rs" else '"""'), "no rule at the top"
@@ -54,6 +55,6 @@ def test_unsafe_only_in_the_named_files() -> None:
 
 def test_architecture_names_only_what_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:src|python|tests|notebooks|benches)/[\w/.]+)`", text)
+    named = re.findall(r"`((?:src|python|tests|notebooks|docs|benches)/[\w/.]+)`", text)
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []

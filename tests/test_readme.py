@@ -13,14 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import socklens as sl
+from written import shape
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 FIRST, SESSION, CHAT, TALK, PORTS, STORY = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-
-
-def shape(output: str) -> str:
-    """Output with the numbers that differ each time left out."""
-    return re.sub(r"\d{4,}|, \d+\)", "N", output)
 
 
 def test_the_first_five_lines_and_the_session_after_them() -> None:

@@ -17,7 +17,9 @@ from typing import Any
 import socklens as sl
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^(?P<fence>`{3,})(?:python|\{code-cell\}[^\n]*)\n(?P<code>.*?)^(?P=fence)$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"^(?P<fence>`{3,})(?:python|\{code-cell\}[^\n]*)\n(?P<code>.*?)^(?P=fence)$", re.DOTALL | re.MULTILINE
+)
 
 
 def blocks(path: Path) -> list[str]:

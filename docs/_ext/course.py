@@ -1,4 +1,4 @@
-"""Brings the notebooks of the course into the pages, in their order, and keeps out of the way of who else plays with the lecture's ports."""
+"""Brings the notebooks into the pages, in their order, and keeps out of the way of who else plays with the lecture's ports."""
 
 from __future__ import annotations
 

@@ -10,7 +10,13 @@ from typing import Any
 
 import socklens
 
-SECTIONS = {"Args": "Arguments", "Raises": "Raises", "Attributes": "Attributes", "Returns": "Returns", "Yields": "Yields"}
+SECTIONS = {
+    "Args": "Arguments",
+    "Raises": "Raises",
+    "Attributes": "Attributes",
+    "Returns": "Returns",
+    "Yields": "Yields",
+}
 # What docstrings call an object of a class.
 PEOPLE = {"conn": "Connection", "listener": "Listener", "server": "Server", "story": "Story", "sl": "", "socklens": ""}
 CODE = re.compile(r'``(?P<code>.+?)``|`(?P<name>[^`]+)`|(?P<bytes>\bb"[^"\n]*")', re.DOTALL)
@@ -53,7 +59,12 @@ def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
             continue
         opens = line.rstrip().removesuffix(":") in SECTIONS and line.rstrip().endswith(":")
         goes_on = bool(block) and line.startswith("    ") and block[0].startswith("    ")
-        to_code = bool(block) and line.startswith("    ") and not block[0].startswith("    ") and block[0][:-1] not in SECTIONS
+        to_code = (
+            bool(block)
+            and line.startswith("    ")
+            and not block[0].startswith("    ")
+            and block[0][:-1] not in SECTIONS
+        )
         if block and (opens or (pending and not goes_on) or (to_code and pending)):
             yield block
             block = []

@@ -25,7 +25,7 @@ ALIASES = {
 class Plain(ast.NodeTransformer):
     """Types as a reader meets them."""
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802  # the name that ast asks for
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # as ast asks for it
         """An alias of the stub is shown as what it stands for."""
         return ast.parse(ALIASES[node.id], mode="eval").body if node.id in ALIASES else node
 
@@ -125,7 +125,9 @@ def name_their_rooms() -> None:
                 for module in list(sys.modules.values())
                 if module.__name__.startswith("socklens.") and vars(module).get(name) is thing
             ]
-            thing.__module__ = written.__globals__["__name__"] if written and written.__module__ in homes else max(homes, key=len)
+            thing.__module__ = (
+                written.__globals__["__name__"] if written and written.__module__ in homes else max(homes, key=len)
+            )
 
 
 def quiet(_app: Any, _env: Any, node: Any, shown: Any) -> Any:

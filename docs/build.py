@@ -1,6 +1,6 @@
 """Builds the pages into build/docs, every warning an error, and looks whether they fetch anything from elsewhere: what `make docs` runs.
 
-The notebooks are run for it, once each, so it takes a minute or two. `python docs DIRECTORY` builds into another place.
+The notebooks are run for it, once each, so it takes a minute or two. `python docs/build.py DIRECTORY` builds into another place.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def foreign(pages: Path) -> Iterator[str]:
 def main(target: Path) -> int:
     """Builds, checks, tells where the pages are, and returns the exit status."""
     begun = time.monotonic()
-    status = build_main(
+    status: int = build_main(
         ["-b", "html", "-E", "-a", "-n", "-W", "--keep-going", "-q", "-d", str(target.with_name(f"{target.name}-doctrees")),
          str(SOURCE), str(target)]
     )  # fmt: skip
