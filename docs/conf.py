@@ -23,6 +23,7 @@ html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_copy_source = False
 html_show_sourcelink = False
+smartquotes = False  # a quotation mark is often a piece of code
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 

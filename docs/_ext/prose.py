@@ -19,9 +19,9 @@ SECTIONS = {
 }
 # What docstrings call an object of a class.
 PEOPLE = {"conn": "Connection", "listener": "Listener", "server": "Server", "story": "Story", "sl": "", "socklens": ""}
-CODE = re.compile(r'``(?P<code>.+?)``|`(?P<name>[^`]+)`|(?P<bytes>\bb"[^"\n]*")', re.DOTALL)
+CODE = re.compile(r'``(?P<code>.+?)``|(?::\w+:)?`(?P<name>[^`]+)`|(?P<bytes>\bb"[^"\n]*")', re.DOTALL)
 # Where the next exception of a section begins: after a sentence, and with a colon behind its name or names.
-_NAME = r"[A-Z]\w*(?:\.\w+)?(?:Error|Interrupt)(?: \([A-Z, ]+\))?"
+_NAME = r"(?:\w+\.)?[A-Z]\w*(?:Error|Interrupt)(?: \([A-Z, ]+\))?"
 RAISED = re.compile(rf"(?<=[.;]) (?=(?:socket\.gaierror|{_NAME}(?:, {_NAME})*(?: and its kin| …)?): )")
 ITEM = re.compile(r"(?P<name>[\w*]+(?:, [\w*]+)*): ")
 

@@ -5,6 +5,7 @@ Stubtest holds the stub against the module, so nothing is said twice here.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,8 +81,14 @@ def from_stub(
         return None if args is None or "Args:" in (thing.__doc__ or "") else ("", None)
     found = DECLARED.get(name)
     if found is None or kind not in {"function", "method"}:
-        return (args.replace("Ellipsis", "..."), returned) if args and "Ellipsis" in args else None
+        return (readable(args), returned) if args else None
     return arguments(found, bound=kind == "method"), plain(found.returns)
+
+
+def readable(args: str) -> str:
+    """Arguments as Sphinx found them, with a timeout as the stub has it: `...` is how to leave it out, and no type to be given."""
+    args = re.sub(r"~types\.EllipsisType \| | \| ~types\.EllipsisType", "", args)
+    return re.sub(r"= Ellipsis\b", "= ...", re.sub(r"\bTimeout\b", ALIASES["_Timeout"], args))
 
 
 def type_the_attributes() -> None:
