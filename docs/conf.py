@@ -30,10 +30,9 @@ toc_object_entries_show_parents = "hide"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# Each notebook, and each page with cells, is run at every build, in one kernel of its own. A cell that raises ends the build.
+# Each notebook, and each page with cells, is run at every build, in one kernel of its own. A cell that raises is a warning, so an error.
 nb_execution_mode = "force"
 nb_execution_timeout = 60
-nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 # A live picture has a still one beside it, and a page has no kernel: without this, scripts would be fetched for it.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
