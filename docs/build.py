@@ -5,6 +5,7 @@ The notebooks are run for it, once each, so it takes a minute or two. `python do
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -35,6 +36,8 @@ def foreign(pages: Path) -> Iterator[str]:
 def main(target: Path) -> int:
     """Builds, checks, tells where the pages are, and returns the exit status."""
     begun = time.monotonic()
+    # As in an environment that is activated: cells look for `socklens` there, to say how it is called.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     status: int = build_main(
         ["-b", "html", "-E", "-a", "-n", "-W", "--keep-going", "-q", "-d", str(target.with_name(f"{target.name}-doctrees")),
          str(SOURCE), str(target)]

@@ -26,10 +26,13 @@ RAISED = re.compile(rf"(?<=[.;]) (?=(?:socket\.gaierror|{_NAME}(?:, {_NAME})*(?:
 ITEM = re.compile(r"(?P<name>[\w*]+(?:, [\w*]+)*): ")
 
 
-def convert(_app: Any, _kind: str, name: str, _thing: object, _options: object, lines: list[str]) -> None:
-    """Rewrites a docstring in place."""
+def convert(_app: Any, _kind: str, name: str, thing: object, _options: object, lines: list[str]) -> None:
+    """Rewrites a docstring in place; that of the states goes on with what each of them means."""
     owner = name.split(".")[1] if name.startswith("socklens.") else ""
     lines[:] = rewritten(lines, owner)
+    if thing is socklens.TcpState:
+        states = sorted((state for state in vars(thing).values() if isinstance(state, thing)), key=int)
+        lines += [f"- **{state.name}** ({int(state)}): {escaped(state.meaning)}" for state in states]
 
 
 def rewritten(lines: list[str], owner: str) -> Iterator[str]:
