@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ def foreign(pages: Path) -> Iterator[str]:
 def main(target: Path) -> int:
     """Builds, checks, tells where the pages are, and returns the exit status."""
     begun = time.monotonic()
+    if (target / ".buildinfo").exists():
+        shutil.rmtree(target)  # what Sphinx made before: a page that is gone must not stay
     # As in an environment that is activated: cells look for `socklens` there, to say how it is called.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     status: int = build_main(
