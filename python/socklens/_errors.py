@@ -15,6 +15,8 @@ class ClosedError(OSError):
     that is ``b""`` (FIN) or ``ConnectionResetError`` (RST).
     """
 
+    __module__ = "socklens"  # tracebacks name it as programs do
+
 
 class IncompleteReadError(EOFError):
     """The stream ended inside a frame: the peer finished (FIN) before all the bytes of a line, a frame or an exact count had come.
@@ -25,6 +27,8 @@ class IncompleteReadError(EOFError):
         partial: the bytes that had come, possibly ``b""``.
         expected: how many bytes were asked for, or ``None`` where the end is a separator.
     """
+
+    __module__ = "socklens"  # tracebacks name it as programs do
 
     partial: bytes
     expected: int | None
@@ -44,6 +48,8 @@ class FrameTooLongError(ValueError):
     Attributes:
         limit: the largest size, in bytes, that the call allowed (``max_bytes``).
     """
+
+    __module__ = "socklens"  # tracebacks name it as programs do
 
     limit: int
 
