@@ -97,6 +97,7 @@ def steps(scratch: Path) -> Iterator[Step]:
         [clean / "python", "-m", "pip", "install", "--quiet", "."],
         [clean / "python", "-I", "-W", "error", "-c", in_use],
         [clean / "socklens", "--version"],
+        [clean / "socklens", "course", scratch / "course", "--no-open"],  # the wheel has the notebooks
     ]
     yield Step("pip install .", install, lacks="" if CI else "left to CI; here: make test CI=1 ONLY=pip")
 

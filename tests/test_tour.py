@@ -75,7 +75,7 @@ def test_the_seven_steps() -> None:
         r"closed",
         r"ConnectionRefusedError",
         r"local port \d+ · 1 socket, 1 closed",
-        r"make notebook",
+        r"socklens course",
         r"socklens tour --step shows one step at a time",
     )
     if LINUX:
@@ -116,7 +116,7 @@ def test_a_taken_port_is_said_with_its_holder_and_another_is_used() -> None:
         r"6666",
         r"Note: port 6666",
     )
-    shows(unwrapped, r'>>> listener = sl\.listen\("127\.0\.0\.1\d*", 0\)', r"LISTEN", r"make notebook")
+    shows(unwrapped, r'>>> listener = sl\.listen\("127\.0\.0\.1\d*", 0\)', r"LISTEN", r"socklens course")
     if LINUX:
         assert str(os.getpid()) in unwrapped.split("Note: port 6666")[0]
 
@@ -130,14 +130,14 @@ def test_a_platform_without_the_lectures_addresses_gets_127_0_0_1(monkeypatch: p
     assert lecture.tour(Screen(written)) == 0
     drawn = " ".join(written.getvalue().split())
     shows(drawn, r"listen\(\"192\.0\.2\.1\", 6666\)", r"Note: this machine has no address 192\.0\.2\.1", r"LISTEN")
-    shows(drawn, r"sl\.connect\(\"127\.0\.0\.1\", \d+, source=\(\"127\.0\.0\.1\", \d+\)\)", r"make notebook")
+    shows(drawn, r"sl\.connect\(\"127\.0\.0\.1\", \d+, source=\(\"127\.0\.0\.1\", \d+\)\)", r"socklens course")
 
 
 def test_a_pipe_is_never_asked_to_press_enter() -> None:
     done = subprocess.run([*SOCKLENS, "tour", "--step"], capture_output=True, text=True, timeout=60, input="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Enter" not in done.stdout
-    assert "make notebook" in done.stdout
+    assert "socklens course" in done.stdout
 
 
 @needs_terminal
@@ -148,12 +148,12 @@ def test_a_terminal_shows_the_tour_at_once_or_step_by_step() -> None:
     with Terminal(*SOCKLENS, "tour", "--step") as stepped:
         pauses = 0
         seen = 0
-        while pause := stepped.wait_for("(Enter .*, q to stop)|make notebook", seen):
+        while pause := stepped.wait_for("(Enter .*, q to stop)|socklens course", seen):
             seen = pause.end()
             if not pause[1]:
                 break
             pauses += 1
-            assert "make notebook" not in stepped.shown
+            assert "socklens course" not in stepped.shown
             stepped.types("\n")
         assert stepped.ended() == 0
     assert pauses == 9  # six between the steps, three in long ones
@@ -177,7 +177,7 @@ def test_a_stepped_tour_can_be_left(key: bytes, status: int) -> None:
 def test_a_screen_without_unicode_gets_ascii(encoding: str) -> None:
     drawn = tour(PYTHONIOENCODING=encoding)
     assert drawn.isascii()
-    shows(drawn, r"\+- listener -+ LISTEN -\+", r"o 1 waiting", r'"hello A\\n"', r"make notebook")
+    shows(drawn, r"\+- listener -+ LISTEN -\+", r"o 1 waiting", r'"hello A\\n"', r"socklens course")
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:

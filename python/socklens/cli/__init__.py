@@ -46,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return show_ports(
                 Screen(sys.stdout), port_number(args.port), state=args.state, pid=args.pid, watch=args.watch
             )
+        if args.command == "course":
+            from .course import course
+
+            return course(Screen(sys.stdout), args.folder, student=args.student, opens=not args.no_open)
         parser.print_help()
         return 0
     except KeyboardInterrupt:
@@ -53,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ScreenGone:
         discard_stdout()
         return 1
-    except (OSError, ValueError, OverflowError, TypeError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, ImportError) as error:
         tell(error, Screen(sys.stderr))
         return 1
 
@@ -86,4 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     ports.add_argument("--state", metavar="STATE", help="only this state, such as LISTEN or TIME_WAIT")
     ports.add_argument("--pid", metavar="PID", type=int, help="only sockets of this process")
     ports.add_argument("--watch", action="store_true", help="look again every second, until Ctrl-C")
+    text = "the course's notebooks: copies them to a folder of yours and opens JupyterLab there"
+    course = commands.add_parser(
+        "course", help=text, description=f"{text}. A notebook that you have changed is never written to."
+    )
+    course.add_argument("folder", metavar="DIR", nargs="?", help="where they go; socklens-course if left out")
+    course.add_argument("--no-open", action="store_true", help="copy only")
+    course.add_argument("--student", action="store_true", help="exam mode: a copy without solutions, hints and outputs")
     return parser

@@ -48,8 +48,8 @@ def tour(screen: Screen, *, step: bool = False) -> int:
         stage.pause()
         _closing(stage, at)
         stage.title("Now you")
-        stage.say("The same in a notebook, with your own lines. In your copy of the repository:")
-        screen.write(screen.code("    make notebook") + "\n")
+        stage.say("The same in a notebook, with your own lines, and the rest of the course:")
+        screen.write(screen.code(f"    {_command()} course") + "\n")
         if not step:
             screen.write(f"{screen.code(f'{_command()} tour --step')} shows one step at a time.\n")
     return 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .drawing import box, prose
+from .exam import withheld
 
 
 class Status(Enum):
@@ -125,20 +126,19 @@ class Exercise:
             return Outcome(self.name, Status.WRONG, f"The check could not go on: {type(error).__name__}: {error}")
 
     def hint(self) -> Hint:
-        """A hint that helps without giving the answer."""
-        return Hint(self.name, self._hint)
+        """A hint that helps without giving the answer; in exam mode it says only that there is none."""
+        return Hint(self.name, "There are none in exam mode." if withheld() else self._hint)
 
     def solution(self) -> Solution:
-        """One way to solve it, as Python source (``.code``)."""
-        return Solution(self.name, self._solution)
+        """One way to solve it, as Python source (``.code``); in exam mode a comment that says only that there is none."""
+        return Solution(self.name, "# There are none in exam mode." if withheld() else self._solution)
 
     def __repr__(self) -> str:
         return f"Exercise {self.name}: check({', '.join(self._expects)}), hint(), solution()"
 
     def _not_attempted(self) -> Outcome:
-        return Outcome(
-            self.name, Status.NOT_ATTEMPTED, f"Put your answer in place of `...`; `lesson.{self.name}.hint()` helps."
-        )
+        helps = "" if withheld() else f"; `lesson.{self.name}.hint()` helps"
+        return Outcome(self.name, Status.NOT_ATTEMPTED, f"Put your answer in place of `...`{helps}.")
 
 
 _TITLES = {Status.PASSED: "Passed", Status.NOT_ATTEMPTED: "Not attempted yet", Status.WRONG: "Not right yet"}
