@@ -12,11 +12,24 @@ import socklens as sl
 
 from ..display.escape import escape
 from .bounded import run, value_of, waiting_place
+from .chat_room_questions import server_ports, where_is_the_talk, whom_it_hits
 from .exercise import Exercise, NotAttempted, Wrong
 from .judging import callable_, kind, until
 from .stage import room, terminal_command
 
-__all__ = ["chat", "guest", "hear", "join", "room", "settle", "slowest", "terminal_command"]
+__all__ = [
+    "chat",
+    "guest",
+    "hear",
+    "join",
+    "room",
+    "server_ports",
+    "settle",
+    "slowest",
+    "terminal_command",
+    "where_is_the_talk",
+    "whom_it_hits",
+]
 
 SECONDS = 2.0  # the longest that one call of a student's function may take
 _NEWLINE = repr(b"\n")

@@ -12,10 +12,22 @@ import socklens as sl
 
 from .bounded import run, value_of, waiting_place
 from .exercise import Exercise, Wrong
+from .first_session_questions import at_the_end, where_is_hello, which_port
 from .judging import callable_, kind
 from .stage import B, C, cast, left_behind, somebody_waits, usable
 
-__all__ = ["ask", "cast", "left_behind", "other_end", "somebody_waits", "third_client", "usable"]
+__all__ = [
+    "ask",
+    "at_the_end",
+    "cast",
+    "left_behind",
+    "other_end",
+    "somebody_waits",
+    "third_client",
+    "usable",
+    "where_is_hello",
+    "which_port",
+]
 
 SECONDS = 3.0  # the longest that one call of a student's function may take
 

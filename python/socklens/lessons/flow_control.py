@@ -4,6 +4,7 @@ takes a few seconds at most, and closes what it opened.
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ import socklens as sl
 
 from .bounded import run, value_of, waiting_place
 from .exercise import Exercise, NotAttempted, Wrong
+from .prediction import Prediction
 
-__all__ = ["account", "fill", "patient", "settle", "stand"]
+__all__ = ["account", "after_4_kib", "both_full", "fill", "patient", "settle", "stand", "unread"]
 
 SECONDS = 3.0  # the longest that one call of a student's function may take
 SMALL = 16384
@@ -46,6 +48,58 @@ def stand(writer: sl.Connection, reader: sl.Connection) -> None:
         f"sent {writer.totals.sent:>7,}   not sent yet {writer.output_buffer.unsent or 0:>7,}   "
         f"receive queue {reader.input_buffer.kernel:>7,}   window {offered:>7}   taken {reader.totals.read:>7,}"
     )
+
+
+# ── Predictions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unread(writer: sl.Connection, reader: sl.Connection) -> str:
+    if len(reader.input_buffer):
+        return "b"
+    return "a" if len(writer.output_buffer) else "c"
+
+
+unread = Prediction(
+    "unread",
+    question="The writer sends 1,024 bytes, and nobody reads. Where are they a moment later?",
+    choices={
+        "a": "in the writer's output buffer, until they are read",
+        "b": "in the reader's receive queue, and no longer in the writer's output buffer",
+        "c": "on the way",
+    },
+    observe=_unread,
+    why="The reader's kernel has acknowledged them. It has, not the reader: acknowledged does not mean read.",
+)
+
+
+def _both_full(writer: sl.Connection) -> str:
+    if writer.closed or writer.state != sl.TcpState.ESTABLISHED:
+        return "c"
+    return "a" if select.select([], [writer], [], 0)[1] else "b"
+
+
+both_full = Prediction(
+    "both_full",
+    question="Nobody reads, and now the writer's output buffer is full, too. What does the next `send` do?",
+    choices={
+        "a": "it takes the bytes, and some are lost on the way",
+        "b": "it waits for room, or raises an error if it may not wait",
+        "c": "it ends the connection",
+    },
+    observe=_both_full,
+    why="TCP loses nothing. The program that sends too fast is held up: back-pressure.",
+)
+
+after_4_kib = Prediction(
+    "after_4_kib",
+    question="The reader takes 4 KiB out of its full queue. Does its kernel open the window again at once?",
+    choices={"a": "yes, by those 4 KiB", "b": "no, it stays closed"},
+    observe=lambda reader: "b" if (reader.info().rcv_wnd or 0) < 4 * KIB // 2 else "a",
+    why=(
+        "It opens when a good part of the buffer is free: a window that opened for every few bytes would be filled with tiny segments "
+        "(the silly window syndrome, RFC 9293 section 3.8.6.2)."
+    ),
+)
 
 
 @contextmanager

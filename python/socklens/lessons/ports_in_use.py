@@ -11,10 +11,46 @@ import socklens as sl
 
 from .bounded import run, value_of, waiting_place
 from .exercise import Exercise, Wrong
+from .prediction import Prediction
 
-__all__ = ["clients_of", "is_listening"]
+__all__ = ["clients_of", "is_listening", "new_sockets", "ports_of_three", "who_rests"]
 
 SECONDS = 3.0  # the longest that one call of a student's function may take
+
+
+# ── Predictions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+new_sockets = Prediction(
+    "new_sockets",
+    question="One `connect`, and nobody accepts. How many sockets of TCP are new now?",
+    choices={"a": "none, before `accept`", "b": "one, the client's", "c": "two"},
+    observe=lambda change: "abc"[min(len(change.opened), 2)],
+    why="Each end is a socket. The listener's kernel has made its own already, and keeps it in the accept queue.",
+)
+
+ports_of_three = Prediction(
+    "ports_of_three",
+    question="Three clients are connected to one listener. How many local ports does the server use for that?",
+    choices={"a": "one", "b": "three, one for each client", "c": "four, with the listener's"},
+    observe=lambda listener, ends: {1: "a", 3: "b"}.get(len({conn.local_addr.port for conn in (listener, *ends)}), "c"),
+    why="The listener and all accepted sockets share it. Each client has a port of its own, and that tells the connections apart.",
+)
+
+
+def _who_rests(server: sl.Address, client: sl.Address) -> str:
+    rows = [row for row in sl.ports(server.port) if row.state == sl.TcpState.TIME_WAIT]
+    if any((row.local, row.peer) == (server, client) for row in rows):
+        return "b"
+    return "c" if any((row.local, row.peer) == (client, server) for row in rows) else "a"
+
+
+who_rests = Prediction(
+    "who_rests",
+    question="The server closes its end first, then the client closes. What is left in the kernel's table?",
+    choices={"a": "nothing", "b": "the server's end, in TIME_WAIT", "c": "the client's end, in TIME_WAIT"},
+    observe=_who_rests,
+    why="The side that sent its FIN first keeps the connection for a while, whether it is a server or a client.",
+)
 
 
 def _called(function: Callable[..., object], *arguments: object, release: Callable[[], object]) -> object:

@@ -14,12 +14,25 @@ from typing import Any
 
 import socklens as sl
 
+from ..display.lanes import Phase
 from .bounded import run, value_of, waiting_place
 from .exercise import Exercise, NotAttempted, Wrong
 from .judging import callable_, kind, until
 from .lanes import Lanes
+from .prediction import Prediction
 
-__all__ = ["Lanes", "brew", "come", "held_up_by", "last_wait", "patient", "settle"]
+__all__ = [
+    "Lanes",
+    "brew",
+    "come",
+    "forgot",
+    "fourth",
+    "held_up_by",
+    "last_of_four",
+    "last_wait",
+    "patient",
+    "settle",
+]
 
 SECONDS = 2.0  # the longest that one call of a student's function, or one answer to a client, may take
 APART = 0.01  # seconds between two who come
@@ -43,6 +56,52 @@ def come(customer: Callable[[str, sl.Address], object], names: Iterable[str], ad
 def settle(server: sl.Server) -> None:
     """Wait, for a second at most, until the server has accepted who comes first, and the rest is in its queue."""
     until(lambda: server.clients, 1.0)
+
+
+# ── Predictions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_COFFEE = 0.2  # seconds that the notebook's barista needs
+
+
+def _services(lanes: Lanes, name: str) -> int:
+    """How many services one after the other this client's time amounts to."""
+    return round(lanes.seconds[name] / _COFFEE)
+
+
+last_of_four = Prediction(
+    "last_of_four",
+    question="B is done after 0.2 seconds. And E, who came last of the four?",
+    choices={"a": "after 0.2 seconds as well", "b": "after 0.4 seconds", "c": "after about 0.8 seconds"},
+    observe=lambda lanes: {1: "a", 2: "b"}.get(_services(lanes, "E"), "c"),
+    why="It waits for three services, and then for its own.",
+)
+
+
+def _longest_wait(lanes: Lanes) -> str:
+    last = max(lanes.view().lanes, key=lambda lane: lane.done or 0.0)
+    spent = {phase: sum(span.end - span.begin for span in last.spans if span.phase is phase) for phase in Phase}
+    return "a" if spent[Phase.QUEUE] > spent[Phase.WAITING] else "b"
+
+
+fourth = Prediction(
+    "fourth",
+    question="Four customers, a thread for each, three machines. Where does the one who is left over wait?",
+    choices={"a": "in the accept queue", "b": "accepted, in a handler of its own"},
+    observe=_longest_wait,
+    why="It has a thread and a handler. What it lacks is a machine: what has to be shared is still shared.",
+)
+
+forgot = Prediction(
+    "forgot",
+    question="One thread, an event loop, and `time.sleep(0.2)` where `await asyncio.sleep(0.2)` belongs. When is the last one done?",
+    choices={
+        "a": "after about 0.2 seconds, as before",
+        "b": "after about 0.8 seconds",
+        "c": "never: the loop is stuck",
+    },
+    observe=lambda lanes: "a" if max(_services(lanes, name) for name in lanes.seconds) < 3 else "b",
+    why="There is one thread, and it sleeps. It cannot even accept.",
+)
 
 
 # ── last_wait: how long does the last of five take? ───────────────────────────────────────────────────────────────────
