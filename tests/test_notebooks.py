@@ -30,9 +30,9 @@ PASSED, NOT_ATTEMPTED = "Passed: ", "Not attempted yet: "
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _our_turn() -> Iterator[None]:
-    """Two runs of these tests on one machine take turns at the lecture's ports; whose turn it is has the port 26666."""
+    """Two runs of these tests on one machine take turns at the lecture's ports, test by test; whose turn it is has the port 26666."""
 
     with contextlib.ExitStack() as stack:
 
