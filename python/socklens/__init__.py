@@ -53,6 +53,7 @@ _LATER = {
         "seeing": ("Lens", "Look", "Watch", "lens", "look", "watch"),
         "story": ("Event", "Ledger", "Piece", "Story", "record"),
         "server": ("Client", "Dropped", "Roster", "Server", "ServerError", "servers"),
+        "wire": ("Wire", "WireConnection", "WireEvent", "WireStory"),
     }.items()
     for name in names
 }
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from .seeing import Lens, Look, Watch, lens, look, watch
     from .server import Client, Dropped, Roster, Server, ServerError, servers
     from .story import Event, Ledger, Piece, Story, record
+    from .wire import Wire, WireConnection, WireEvent, WireStory
 del TYPE_CHECKING
 
 
@@ -154,6 +156,10 @@ __all__ = [
     "TcpState",
     "Totals",
     "Watch",
+    "Wire",
+    "WireConnection",
+    "WireEvent",
+    "WireStory",
     "__version__",
     "addresses",
     "connect",

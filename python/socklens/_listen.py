@@ -1,4 +1,4 @@
-"""Opening a listener, and replacing the one that the same notebook cell opened before; the same for the listener of a server."""
+"""Opening a listener, and replacing the one that the same notebook cell opened before; the same for the listener of a server or a wire."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from ._socklens import Listener, _endpoint, _holders, _listen
 # Not from `typing`, whose import would take longer than all of this package's.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sized
     from typing import Protocol
 
     from ._address import Address
 
     class Owner(Protocol):
-        """A server, which ends together with its listener."""
+        """A server or a wire, which ends together with its listener."""
 
-        def stop(self, timeout: float = ...) -> Sized:
-            """Ends it, and returns whom it dropped."""
+        def _give_way(self) -> tuple[str, int]:
+            """Ends it; returns what was done, and how many clients lost their connection by it."""
 
 
 class _Made:
@@ -43,9 +42,9 @@ class _Made:
         """Closes it, or stops its server, and returns what is to be said about that."""
         owner = None if self.owner is None else self.owner()
         if owner is not None:
-            dropped = len(owner.stop(0))
+            what, dropped = owner._give_way()
             lost = f"; {dropped} client{'s' if dropped > 1 else ''} dropped" if dropped else ""
-            return f"stopped the earlier server on {self.address} (started in {self.where}{lost})"
+            return f"{what} on {self.address} (started in {self.where}{lost})"
         listener = self.listener()
         if listener is not None:
             listener.close()

@@ -39,6 +39,7 @@ __all__ = [
     "_Readiness",
     "_Recording",
     "_Try",
+    "_Wire",
     "__version__",
     "_endpoint",
     "_holders",
@@ -580,3 +581,42 @@ class _Reactor:
     def refused(self) -> int: ...
     @property
     def over(self) -> bool: ...
+
+# Of a direction: split, hold, glue, delay, jitter, rate, stalled, reading, finish_at, close_at, reset_at, flip_at.
+_MischiefRow: TypeAlias = tuple[Any, ...]
+
+@final
+class _Wire:
+    def __new__(
+        cls,
+        listener: Listener,
+        host: str,
+        port: int,
+        seed: int,
+        to_server: _MischiefRow,
+        to_client: _MischiefRow,
+        refuse: bool,
+        drop: str | None,
+        silent: bool,
+    ) -> Self: ...
+    def set_direction(self, name: str, row: _MischiefRow, told: str) -> None: ...
+    def set_arrivals(self, refuse: bool, drop: str | None, silent: bool, told: str) -> None: ...
+    def finish(self, name: str) -> None: ...
+    def reset(self) -> None: ...
+    def close(self) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def listener(self) -> Listener: ...
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def opened(self) -> float: ...
+    def connections(
+        self,
+    ) -> list[tuple[int, Address, Address | None, float, list[int], list[int], list[int]]]: ...
+    def events(
+        self,
+    ) -> tuple[
+        list[tuple[float, int, Literal["to_server", "to_client"] | None, str, int | None, int | None, str]], int
+    ]: ...

@@ -23,6 +23,7 @@ mod sending;
 mod server;
 mod site;
 mod view;
+mod wire;
 
 use pyo3::prelude::*;
 
@@ -61,6 +62,8 @@ mod _socklens {
     use super::server::{Chat, Daytime, Discard, Echo, LineEcho, Reactor};
     #[pymodule_export]
     use super::view::{InputBuffer, OutputBuffer, Totals};
+    #[pymodule_export]
+    use super::wire::Wire;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -221,7 +221,8 @@ pub(super) fn set_buffers(socket: &Socket, asked: &Asked) -> io::Result<()> {
     Ok(())
 }
 
-fn in_progress(error: &io::Error) -> bool {
+/// Whether a connection is being made.
+pub(super) fn in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
     return error.raw_os_error() == Some(libc::EINPROGRESS);
     #[cfg(not(unix))]

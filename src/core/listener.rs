@@ -220,6 +220,23 @@ impl Listener {
         }
     }
 
+    /// The socket of the next client if one waits, for a relay: nobody here reads it or writes to it. A client that is gone already is passed over.
+    pub(super) fn take_now(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
+        let inside = self.gate.enter().ok_or(ErrorKind::NotConnected)?;
+        loop {
+            match sys::accept(&inside) {
+                Ok((socket, Some(peer))) => {
+                    self.accepted.fetch_add(1, Relaxed);
+                    return Ok(Some((socket, peer)));
+                }
+                Ok((_, None)) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if sys::is_about_the_client(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Asks for one event, to be told to an event loop, when a client may have come; gives the key. `None` once closed.
     ///
     /// # Errors

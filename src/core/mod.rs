@@ -27,6 +27,7 @@ pub mod state;
 mod sys;
 pub mod view;
 pub mod wait;
+pub mod wire;
 
 pub use connect::{Opening, connect, pair};
 pub use connecting::Connecting;

@@ -162,6 +162,10 @@ class Server:
             self._stopped.set()
         return Log(dropped)
 
+    def _give_way(self) -> tuple[str, int]:
+        """A cell that is run again starts a new one: what was done, and how many clients were dropped."""
+        return "stopped the earlier server", len(self.stop(0))
+
     def join(self, timeout: float | None = None) -> bool:
         """Waits until the server has been stopped, by another thread or by a handler; Ctrl-C ends the wait, and not the server.
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use super::Row;
+use crate::core::info::TcpInfo;
 use crate::core::state::TcpState;
 
 const HEADER: usize = 16; // struct nlmsghdr
@@ -13,6 +14,7 @@ const REQUEST: u16 = 1; // NLM_F_REQUEST
 const DUMP: u16 = 0x300; // NLM_F_ROOT | NLM_F_MATCH
 const ERROR: u16 = 2; // NLMSG_ERROR
 const DONE: u16 = 3; // NLMSG_DONE
+const INFO: u16 = 2; // INET_DIAG_INFO
 const V6ONLY: u16 = 11; // INET_DIAG_SKV6ONLY
 const TIME_WAIT_TIMER: u8 = 3;
 
@@ -35,10 +37,12 @@ pub(super) fn dump(family: Family, states: u32, local_port: u16, peer_port: u16)
     question(family, states, local, peer, DUMP, [0; 8])
 }
 
-/// Asks for the socket between two endpoints. The kernel answers with the listener if there is no such connection.
+/// Asks for the socket between two endpoints, with its TCP_INFO. The kernel answers with the listener if there is no such connection.
 pub(super) fn exact(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     let family = if local.is_ipv4() { Family::V4 } else { Family::V6 };
-    question(family, EVERYTHING, local, peer, 0, [0xff; 8]) // INET_DIAG_NOCOOKIE
+    let mut bytes = question(family, EVERYTHING, local, peer, 0, [0xff; 8]); // INET_DIAG_NOCOOKIE
+    bytes[HEADER + 2] = 1 << (INFO - 1); // idiag_ext
+    bytes
 }
 
 fn nobody(family: Family) -> IpAddr {
@@ -138,6 +142,7 @@ fn row(body: &[u8]) -> Option<Row> {
         uid: u32_at(message, 64)?,
         inode: u32_at(message, 68)?.into(),
         cookie: u64::from(u32_at(message, 44)?) | u64::from(u32_at(message, 48)?) << 32,
+        arrived: attribute(attributes, INFO).and_then(|info| TcpInfo::parse(info).bytes_received),
     })
 }
 
@@ -270,7 +275,7 @@ mod tests {
         let asked = exact("127.0.0.1:6666".parse().unwrap(), "127.0.0.110:50320".parse().unwrap());
         assert_eq!(asked.len(), 72);
         assert_eq!(asked[..16], [72, 0, 0, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(asked[16..18], [2, 6]);
+        assert_eq!(asked[16..20], [2, 6, 2, 0]);
         assert_eq!(asked[24..28], [0x1a, 0x0a, 0xc4, 0x90]);
         assert_eq!((&asked[28..32], &asked[44..48]), (&[127, 0, 0, 1][..], &[127, 0, 0, 110][..]));
         assert_eq!(asked[64..], [0xff; 8], "any cookie");

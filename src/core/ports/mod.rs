@@ -66,6 +66,8 @@ pub struct Row {
     pub inode: u64,
     /// The same for a socket's whole life, and no other's; 0 where that is not told.
     pub cookie: u64,
+    /// Bytes that have arrived over its life, where that was asked for.
+    pub arrived: Option<u64>,
 }
 
 /// Who has told the rows.
@@ -130,6 +132,21 @@ pub fn state_of(local: SocketAddr, peer: SocketAddr) -> Option<TcpState> {
     let (rows, _) = kernel::rows(Selection::Local(local.port()))?;
     let found = rows.iter().find(|row| same(row.local, local) && row.peer.is_some_and(|other| same(other, peer)));
     Some(found.map_or(TcpState::CLOSED, |row| row.state))
+}
+
+/// What has become of the bytes that were sent to a socket of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// How many have arrived over its life.
+    pub(super) arrived: u64,
+    /// How many of them nobody has read yet.
+    pub(super) unread: u32,
+}
+
+/// How far the socket between these endpoints has come with its input. `Some(None)` if it is none of this machine's, `None` if nobody can tell.
+pub(super) fn taken(local: SocketAddr, peer: SocketAddr) -> Option<Option<Taken>> {
+    let row = kernel::exact(local, peer)?;
+    row.map_or(Some(None), |row| row.arrived.map(|arrived| Some(Taken { arrived, unread: row.recv_queue })))
 }
 
 /// [`TcpState::LISTEN`] if anybody listens on exactly this address, else [`TcpState::CLOSED`]. `None` if the table cannot be read.

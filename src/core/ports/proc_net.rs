@@ -41,6 +41,7 @@ fn row(line: &str) -> Option<Row> {
         uid,
         inode,
         cookie: 0,
+        arrived: None,
     })
 }
 

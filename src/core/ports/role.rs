@@ -109,6 +109,7 @@ mod tests {
             uid: 0,
             inode,
             cookie: 0,
+            arrived: None,
         }
     }
 

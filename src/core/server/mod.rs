@@ -9,7 +9,7 @@ mod handler;
 mod leaving;
 mod notes;
 mod reactor;
-mod watch;
+pub(super) mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

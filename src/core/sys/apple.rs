@@ -30,6 +30,10 @@ pub(crate) fn accept_queue(_listener: &Socket) -> io::Result<Option<(u32, u32)>>
     Ok(None)
 }
 
+pub(crate) fn inode(_socket: &Socket) -> Option<u64> {
+    None
+}
+
 fn connection_info(socket: &Socket) -> io::Result<libc::tcp_connection_info> {
     let bytes = getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_CONNECTION_INFO, size_of::<libc::tcp_connection_info>())?;
     if bytes.len() < size_of::<libc::tcp_connection_info>() {

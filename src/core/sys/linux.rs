@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::EventfdFlags;
 use rustix::net::SocketFlags;
@@ -86,6 +86,11 @@ pub(crate) fn tcp_info(socket: &Socket) -> io::Result<TcpInfo> {
 pub(crate) fn tcp_state(socket: &Socket) -> io::Result<Option<TcpState>> {
     let bytes = getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, 1)?;
     Ok(bytes.first().and_then(|&number| TcpState::from_number(number)))
+}
+
+/// The inode of a socket (fstat(2)): the number by which the kernel's table has it.
+pub(crate) fn inode(socket: &Socket) -> Option<u64> {
+    socket_inode(socket.as_raw_fd())
 }
 
 /// The inode of an open descriptor of this process, if it is a socket (fstat(2)): ten times as fast as to read its link in /proc.

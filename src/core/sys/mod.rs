@@ -8,6 +8,7 @@
 //! - `Selector`: many sockets behind one descriptor, whose `number` an event loop can watch (`None`: it cannot). `arm` asks for one event of a
 //!   socket (`first`: it is not in the set yet), `take` collects without waiting what has happened, `pull`, from any thread, makes the
 //!   descriptor ready, and `forget` comes before the socket is closed.
+//! - `inode(&Socket)`: the number by which the kernel's table of sockets has it.
 //! - `tcp_info(&Socket)`: all that the kernel tells of a connection; `tcp_state`: its state alone.
 //! - `getsockopt`, `setsockopt`: options by number, as bytes.
 

@@ -23,6 +23,10 @@ pub(crate) fn accept_queue(_listener: &Socket) -> io::Result<Option<(u32, u32)>>
     Ok(None)
 }
 
+pub(crate) fn inode(_socket: &Socket) -> Option<u64> {
+    None
+}
+
 pub(crate) fn tcp_info(_socket: &Socket) -> io::Result<TcpInfo> {
     Ok(TcpInfo::default())
 }

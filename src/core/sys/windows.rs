@@ -143,6 +143,10 @@ pub(crate) fn accept_queue(_listener: &Socket) -> io::Result<Option<(u32, u32)>>
     Ok(None)
 }
 
+pub(crate) fn inode(_socket: &Socket) -> Option<u64> {
+    None
+}
+
 fn raw_info(socket: &Socket) -> io::Result<ws::TCP_INFO_v0> {
     let version = 0u32;
     let mut info = ws::TCP_INFO_v0::default();

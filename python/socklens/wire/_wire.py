@@ -1,0 +1,291 @@
+"""The class Wire: makes, sets, asks and closes a relay. It touches no byte itself; a thread in Rust does."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .. import _listen
+from .._address import Address
+from .._socklens import Connection, _endpoint, _Wire
+from ..server._records import Log
+from ._direction import Direction
+from ._mischief import ARRIVALS, DIRECTION, Arrivals, Drop, Mischief, chosen
+from ._story import BothWays, Towards, WireConnection, WireEvent, WireStory
+
+if TYPE_CHECKING:
+    from .._socklens import Listener
+    from ..server import Server
+
+_BACKLOG = 1024
+
+
+class Wire:
+    """A mischievous relay between clients and a target: what a bad network, a slow one or a nasty peer does, on purpose and repeatable.
+
+        with sl.Wire(server, split=1, seed=7) as w:
+            conn = sl.connect(w.local_addr)
+
+    It listens from the moment it is made. For each client it connects to the target itself, so there are **two TCP connections**, each with
+    its own buffers, sequence numbers and acknowledgements; bytes pass from one to the other. With nothing set they pass as they come,
+    and so do FIN, half-close and RST. Both ends' sockets stay the programs' own: the relay reads from its own sockets alone.
+
+    The same seed makes the same choices at the same places of each connection's streams.
+
+    Args:
+        target: where the clients' bytes go: an Address, ``(host, port)``, ``"host:port"``, a Listener, a running Server, or another Wire. A
+            name is resolved once, here.
+        host: where the wire listens, as for `listen`: this machine alone unless another host is written out.
+        port: 1 to 65535; 0 is any free port, which ``local_addr`` tells.
+        seed: an int; it chooses sizes, jitter and bits.
+        **mischief: for both directions, explained at ``wire.to_server``: ``split``, ``hold``, ``glue``, ``delay``, ``jitter``, ``rate``,
+            ``stalled``, ``reading``, ``finish_at``, ``close_at``, ``reset_at``, ``flip_at``; of the wire: ``refuse``, ``drop``, ``silent``.
+
+    Raises:
+        TypeError: there is no such mischief, or a value is of the wrong kind. ValueError: a value out of range, no such target.
+        OSError: EADDRINUSE, with who has the address, and what else `listen` raises. socket.gaierror: the target's name has no address.
+    """
+
+    def __init__(
+        self,
+        target: str | tuple[str, int] | Address | Listener | Server | Wire,
+        host: str | tuple[str, int] | Address = "127.0.0.1",
+        port: int = 0,
+        *,
+        seed: int = 0,
+        **mischief: Any,
+    ) -> None:
+        both, arrivals = chosen(mischief)
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise TypeError(
+                f"seed is an int, not {seed!r} ({type(seed).__name__}): the same one makes the same choices"
+            )
+        self._target = _target(target)
+        self._seed = seed
+        self._arrivals = arrivals
+        self._lock = threading.Lock()
+        # "host:port" and (host, port) have their port in them; 0 beside them would be a second one.
+        inside = not isinstance(host, str) or (port == 0 and _endpoint(host, None)[1] is not None)
+        listener = _listen.open_listener(host, None if inside and port == 0 else port, _BACKLOG, owner=self, outer=1)
+        try:
+            if listener.local_addr == self._target:
+                raise ValueError(f"a wire to itself: it would listen on {self._target}, which is also its target")
+            self._core = _Wire(
+                listener, self._target.host, self._target.port, seed % 2**64, both.row(), both.row(), *arrivals.row()
+            )
+        except BaseException:
+            listener.close()
+            raise
+        self.to_server = self._direction("to_server", both)
+        self.to_client = self._direction("to_client", both)
+
+    to_server: Direction
+    """What happens to bytes from the clients to the target."""
+    to_client: Direction
+    """What happens to bytes from the target to the clients."""
+
+    def _direction(self, name: Towards, mischief: Mischief) -> Direction:
+        core = self._core
+
+        def apply(mischief: Mischief, told: str) -> None:
+            core.set_direction(name, mischief.row(), told)
+
+        return Direction(name, mischief, apply, lambda: core.finish(name))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in DIRECTION:
+            raise AttributeError(
+                f"{name} is set for a direction: wire.to_server.{name} = {value!r}, or wire.to_client.{name}"
+            )
+        object.__setattr__(self, name, value)
+
+    # Life
+
+    def close(self) -> None:
+        """Stops listening and ends every connection: FIN to both ends, and what waits in the relay is lost.
+
+        The port is free when it returns. Closing twice does nothing.
+        """
+        self._core.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether this program has closed it."""
+        return self._core.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _give_way(self) -> tuple[str, int]:
+        """A cell that is run again makes a new one: what was done, and how many clients lost their connection by it."""
+        clients = len(self.connections)
+        self.close()
+        return "closed the earlier wire", clients
+
+    # What it is
+
+    @property
+    def local_addr(self) -> Address:
+        """The endpoint that clients connect to."""
+        return self._core.listener.local_addr
+
+    @property
+    def target(self) -> Address:
+        """Where their bytes go."""
+        return self._target
+
+    @property
+    def seed(self) -> int:
+        """What makes its choices repeatable."""
+        return self._seed
+
+    @property
+    def created_at(self) -> str:
+        """Where in the program it was made: file and line, or notebook cell."""
+        return self._core.listener.created_at
+
+    @property
+    def accepted(self) -> int:
+        """How many clients it has accepted so far."""
+        return self._core.accepted
+
+    @property
+    def connections(self) -> Log[WireConnection]:
+        """The relayed connections that are open now, oldest first: frozen copies, which print a line each."""
+        opened = self._core.opened
+        return Log(
+            WireConnection(
+                number, client, onward, datetime.fromtimestamp(opened + since), BothWays(*passed), BothWays(*waiting)
+            )
+            for number, client, onward, since, passed, waiting, _ in self._core.connections()
+        )
+
+    @property
+    def events(self) -> WireStory:
+        """What it did so far, oldest first: a copy, which prints a line each."""
+        rows, lost = self._core.events()
+        opened = self._core.opened
+        events = (WireEvent(row[0], datetime.fromtimestamp(opened + row[0]), *row[1:]) for row in rows)
+        return WireStory(events, lost)
+
+    @property
+    def story(self) -> WireStory:
+        """The same as ``events``."""
+        return self.events
+
+    # What becomes of new connections
+
+    @property
+    def refuse(self) -> bool:
+        """Whether nothing listens on the wire's address: the kernel refuses who connects (ECONNREFUSED), and the port stays the wire's.
+
+        Clients that had not been accepted yet are reset; open connections go on. On Linux alone.
+        """
+        return self._arrivals.refuse
+
+    @refuse.setter
+    def refuse(self, value: bool) -> None:
+        self._arrive(refuse=value)
+
+    @property
+    def drop(self) -> Drop:
+        """Whether new connections are accepted and ended at once: True or ``"reset"`` sends RST, ``"finish"`` sends FIN.
+
+        The target hears nothing of them.
+        """
+        return self._arrivals.drop
+
+    @drop.setter
+    def drop(self, value: Drop) -> None:
+        self._arrive(drop=value)
+
+    @property
+    def silent(self) -> bool:
+        """Whether new connections are accepted and get no answer: the target hears nothing of them, also later.
+
+        The relay takes in what such a client sends until its memory is full, and keeps the connection for a minute after its FIN.
+        """
+        return self._arrivals.silent
+
+    @silent.setter
+    def silent(self, value: bool) -> None:
+        self._arrive(silent=value)
+
+    @property
+    def arrivals(self) -> str:
+        """What is set for new connections, in words, such as ``silent=True``; empty if they are served."""
+        return self._arrivals.words()
+
+    def _arrive(self, **value: Any) -> None:
+        ((name, one),) = value.items()
+        checked = ARRIVALS[name](name, one)
+        with self._lock:
+            arrivals = Arrivals(**{known: getattr(self._arrivals, known) for known in ARRIVALS} | {name: checked})
+            self._core.set_arrivals(*arrivals.row(), f"{name}={checked!r}")
+            self._arrivals = arrivals
+
+    # All connections, now
+
+    def stall(self) -> None:
+        """Lets nothing pass, in both directions, until `resume`."""
+        self.to_server.stall()
+        self.to_client.stall()
+
+    def resume(self) -> None:
+        """Ends a stall in both directions."""
+        self.to_server.resume()
+        self.to_client.resume()
+
+    def finish(self) -> None:
+        """Half-closes both directions of every open connection: both ends get what waits for them and FIN.
+
+        What they send later is thrown away.
+        """
+        self.to_server.finish()
+        self.to_client.finish()
+
+    def reset(self) -> None:
+        """Resets every open connection: RST to both ends, and what waits in the relay is lost. The wire goes on listening."""
+        self._core.reset()
+
+    def __repr__(self) -> str:
+        from ..display.wire import wire_line, wire_view
+
+        return wire_line(wire_view(self))
+
+    def __str__(self) -> str:
+        from ..display.wire import wire_text, wire_view
+
+        return wire_text(wire_view(self))
+
+    def _repr_html_(self) -> str:
+        from ..display.wire import wire_html, wire_view
+
+        return wire_html(wire_view(self))
+
+
+def _target(target: Any) -> Address:
+    """Where a target is reached."""
+    if isinstance(target, Connection):
+        raise TypeError(
+            "a Connection is no target: a wire connects by itself, so it needs an address where somebody listens"
+        )
+    if getattr(target, "running", True) is False:
+        raise ValueError("this Server is not running, so nothing listens at its address; start() it first")
+    if hasattr(target, "local_addr"):
+        if getattr(target, "closed", False):
+            raise ValueError(f"this {type(target).__name__} is closed, so nothing listens on {target.local_addr}")
+        return Address(*target.local_addr)
+    host, port = _endpoint(target, None)
+    if port is None:
+        raise ValueError(f'the target {target!r} has no port; it is written "{host}:6666", or ({host!r}, 6666)')
+    if port == 0:
+        raise ValueError('port 0 cannot be connected to: it only means "any free port" to a listener')
+    return Address(host, port)

@@ -1,0 +1,295 @@
+//! What others see and change of a wire while its relay runs: settings, orders, connections, the story. Locks are held for a copy; nobody waits here
+//! for the relay but `join`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+use socket2::Socket;
+
+use super::story::{Event, Story, What};
+use super::{Direction, Mischief};
+use crate::core::connection::{Connection, Driver};
+use crate::core::error::Result;
+use crate::core::listener::Listener;
+use crate::core::reason;
+use crate::core::server::watch::{For, Watch};
+use crate::core::sys;
+use crate::core::wait::Patience;
+
+/// The key under which the listener is watched; sockets have those of their places.
+pub(super) const LISTENER: usize = usize::MAX - 1;
+
+/// A turn of the relay's is over long before this.
+const TURN: Duration = Duration::from_secs(2);
+
+/// What becomes of new connections that are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// They are sent RST.
+    Reset,
+    /// They are sent FIN.
+    Finish,
+}
+
+/// What is set: for both directions, and for the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// By [`Direction`].
+    pub mischief: [Mischief; 2],
+    /// Nothing listens.
+    pub refuse: bool,
+    /// New connections are accepted and ended at once.
+    pub drop: Option<Drop>,
+    /// New connections are accepted, and nothing more.
+    pub silent: bool,
+}
+
+/// What the relay is to do with all connections, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Finish(Direction),
+    Reset,
+}
+
+#[derive(Debug)]
+struct State {
+    settings: Arc<Settings>,
+    orders: Vec<Order>,
+    stop: bool,
+    /// Changes and orders so far.
+    version: u64,
+}
+
+/// One relayed connection, as others see it: what the relay counts while it works.
+#[derive(Debug)]
+pub struct Link {
+    /// The how manieth it is, from 1.
+    pub number: u32,
+    /// Where the client comes from.
+    pub client: SocketAddr,
+    /// Since the wire was opened.
+    pub since: Duration,
+    /// Bytes that the relay has given to the receiver's kernel, by direction.
+    pub(super) passed: [AtomicU64; 2],
+    /// Bytes that wait in the relay.
+    pub(super) waiting: [AtomicUsize; 2],
+    /// The relay's own address in its connection with the target, once there is one.
+    pub(super) onward: Mutex<Option<SocketAddr>>,
+    /// The inodes of its two sockets; 0 where that is not known.
+    pub(super) inodes: [AtomicU64; 2],
+}
+
+impl Link {
+    pub(super) fn new(number: u32, client: SocketAddr, since: Duration) -> Self {
+        Self {
+            number,
+            client,
+            since,
+            passed: Default::default(),
+            waiting: Default::default(),
+            onward: Mutex::default(),
+            inodes: Default::default(),
+        }
+    }
+
+    /// Bytes that have passed: to the server, to the client.
+    pub fn passed(&self) -> [u64; 2] {
+        [self.passed[0].load(Relaxed), self.passed[1].load(Relaxed)]
+    }
+
+    /// Bytes that wait in the relay: for the server, for the client.
+    pub fn waiting(&self) -> [usize; 2] {
+        [self.waiting[0].load(Relaxed), self.waiting[1].load(Relaxed)]
+    }
+
+    /// The relay's own address in its connection with the target, once there is one.
+    pub fn onward(&self) -> Option<SocketAddr> {
+        *self.onward.lock()
+    }
+
+    /// By which numbers the kernel's table has the two sockets, where that is known: the one with the client, the one with the target.
+    pub fn inodes(&self) -> [u64; 2] {
+        [self.inodes[0].load(Relaxed), self.inodes[1].load(Relaxed)]
+    }
+}
+
+/// See the top of this file.
+#[derive(Debug)]
+pub struct Desk {
+    pub(super) watch: Watch,
+    pub(super) listener: Arc<Listener>,
+    pub(super) seed: u64,
+    state: Mutex<State>,
+    pub(super) links: Mutex<Vec<Arc<Link>>>,
+    story: Mutex<Story>,
+    opened: (Instant, SystemTime),
+    /// The version that the relay has carried out; the highest there is once it has ended.
+    done: (Mutex<u64>, Condvar),
+    process: u32,
+}
+
+impl Desk {
+    pub(super) fn new(listener: Arc<Listener>, seed: u64, settings: Settings) -> Result<Arc<Self>> {
+        let watch = Watch::new().map_err(|error| reason::os(&error, "Wire", ""))?;
+        let desk = Arc::new(Self {
+            watch,
+            listener,
+            seed,
+            state: Mutex::new(State { settings: Arc::new(settings), orders: vec![], stop: false, version: 0 }),
+            links: Mutex::default(),
+            story: Mutex::default(),
+            opened: (Instant::now(), SystemTime::now()),
+            done: (Mutex::new(0), Condvar::new()),
+            process: sys::generation(),
+        });
+        desk.listener.is_served_by(Arc::downgrade(&desk) as Weak<dyn Driver>);
+        desk.listener.with_socket("Wire", |socket| desk.watch.add(socket, LISTENER, For::READ))?;
+        Ok(desk)
+    }
+
+    /// Since it was opened.
+    pub fn now(&self) -> Duration {
+        self.opened.0.elapsed()
+    }
+
+    /// When it was opened.
+    pub fn opened(&self) -> SystemTime {
+        self.opened.1
+    }
+
+    /// What is set now.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.state.lock().settings)
+    }
+
+    /// Changes what is set, and tells it in the story; [`catch_up`](Self::catch_up) waits until it holds.
+    pub fn set(&self, told: String, change: impl FnOnce(&mut Settings)) {
+        {
+            let mut state = self.state.lock();
+            let mut settings = Settings::clone(&state.settings);
+            change(&mut settings);
+            state.settings = Arc::new(settings);
+        }
+        self.tell(0, None, What::Set(told));
+    }
+
+    /// Sends FIN to all receivers of a direction, after what waits for them; what comes later is thrown away.
+    pub fn finish(&self, direction: Direction) {
+        self.order(Order::Finish(direction));
+    }
+
+    /// Resets all connections, both ends of each.
+    pub fn reset(&self) {
+        self.order(Order::Reset);
+    }
+
+    fn order(&self, order: Order) {
+        self.state.lock().orders.push(order);
+    }
+
+    /// What is set, what is ordered, whether to stop, and the version of all that.
+    pub(super) fn wanted(&self) -> (Arc<Settings>, Vec<Order>, bool, u64) {
+        let mut state = self.state.lock();
+        (Arc::clone(&state.settings), std::mem::take(&mut state.orders), state.stop, state.version)
+    }
+
+    /// The relay has carried that out, and what has happened before it.
+    pub(super) fn has_done(&self, version: u64) {
+        let mut done = self.done.0.lock();
+        if *done < version {
+            *done = version;
+            self.done.1.notify_all();
+        }
+    }
+
+    /// Waits until the relay has carried out what was set and ordered, and has seen what has happened by now: one turn of its loop, which never sleeps.
+    pub fn catch_up(&self, patience: &mut dyn Patience) {
+        let version = {
+            let mut state = self.state.lock();
+            state.version += 1;
+            state.version
+        };
+        self.wake();
+        self.wait_for(version, TURN, patience);
+    }
+
+    fn wait_for(&self, version: u64, time: Duration, patience: &mut dyn Patience) -> bool {
+        let until = Instant::now() + time;
+        let mut is_done = false;
+        patience.released(&mut || {
+            let mut done = self.done.0.lock();
+            while *done < version && !self.done.1.wait_until(&mut done, until).timed_out() {}
+            is_done = *done >= version;
+        });
+        is_done
+    }
+
+    /// The connections that are open, in the order in which they came.
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        self.links.lock().clone()
+    }
+
+    /// How many connections were accepted.
+    pub fn accepted(&self) -> u64 {
+        self.listener.accepted()
+    }
+
+    /// The story so far, oldest first, and how many older events are not kept.
+    pub fn events(&self) -> (Vec<Event>, u64) {
+        self.story.lock().told()
+    }
+
+    pub(super) fn tell(&self, connection: u32, direction: Option<Direction>, what: What) {
+        self.story.lock().add(Event { at: self.now(), connection, direction, what });
+    }
+
+    /// Stops to listen, so that the port is free when this returns, and asks the relay to end.
+    pub fn stop(&self, patience: &mut dyn Patience) {
+        self.listener.close(patience);
+        self.state.lock().stop = true;
+        self.wake();
+    }
+
+    /// Waits until the relay has ended, or as long as `time`; whether it has.
+    pub fn join(&self, time: Duration, patience: &mut dyn Patience) -> bool {
+        self.wait_for(u64::MAX, time, patience)
+    }
+
+    pub(super) fn is_over_now(&self) {
+        self.links.lock().clear();
+        self.has_done(u64::MAX);
+    }
+
+    /// Whether this process has it from its parent, in which the relay is.
+    pub fn is_inherited(&self) -> bool {
+        self.process != sys::generation()
+    }
+
+    fn wake(&self) {
+        // A relay that cannot be woken looks here after its next event.
+        let _woken = self.watch.wake();
+    }
+}
+
+/// It drives no [`Connection`], only a listener, which somebody else may close.
+impl Driver for Desk {
+    fn has_waiting(&self, _key: u32) {}
+
+    fn finishes(&self, _key: u32, _conn: &Connection) {}
+
+    fn leaves(&self, _key: u32, socket: &Socket) {
+        let _gone_with_its_descriptor = self.watch.remove(socket);
+    }
+
+    fn is_this_thread(&self) -> bool {
+        false
+    }
+
+    fn name(&self) -> String {
+        "the wire's relay".into()
+    }
+}

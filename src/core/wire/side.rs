@@ -1,0 +1,145 @@
+//! One of the two sockets of a relayed connection: reads, writes and ends, and what it is watched for. Nothing is decided here.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket};
+
+use crate::core::connect::{in_progress, kind};
+use crate::core::server::watch::{For, Watch};
+use crate::core::sys;
+
+/// A socket of the relay's.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) socket: Socket,
+    pub(super) local: SocketAddr,
+    pub(super) peer: SocketAddr,
+    key: usize,
+    watched: Option<For>,
+    is_hung_up: bool,
+    /// Bytes written to it over its life.
+    pub(super) sent: u64,
+    /// Whether its peer is a socket of this machine; unknown at first.
+    pub(super) here: Option<bool>,
+    /// Whether its peer's FIN has been read.
+    pub(super) has_finished: bool,
+    /// Whether FIN has been sent to its peer.
+    pub(super) is_finished: bool,
+    /// Whether it is of no use any more: reset, or given up by the kernel.
+    pub(super) is_broken: bool,
+    /// Whether the kernel took less than it was offered, so that the next event has to be awaited.
+    pub(super) is_full: bool,
+}
+
+impl Side {
+    pub(super) fn new(socket: Socket, local: SocketAddr, peer: SocketAddr, key: usize) -> io::Result<Self> {
+        // Pieces are to be segments: Nagle's algorithm (RFC 896) would gather them.
+        socket.set_tcp_nodelay(true)?;
+        Ok(Self {
+            socket,
+            local,
+            peer,
+            key,
+            watched: None,
+            is_hung_up: false,
+            sent: 0,
+            here: None,
+            has_finished: false,
+            is_finished: false,
+            is_broken: false,
+            is_full: false,
+        })
+    }
+
+    /// Begins to connect to an address (connect(2)).
+    pub(super) fn connect(target: SocketAddr, key: usize) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(target), kind(), Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&target.into()) {
+            Err(error) if !in_progress(&error) => return Err(error),
+            _ => {}
+        }
+        Self::new(socket, target, target, key)
+    }
+
+    /// The end of an attempt to connect: whether it has come, and how.
+    pub(super) fn is_connected(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        let Ok(peer) = self.socket.peer_addr() else { return Ok(false) };
+        let local = self.socket.local_addr()?;
+        if let (Some(peer), Some(local)) = (peer.as_socket(), local.as_socket()) {
+            if peer == local {
+                // TCP's simultaneous open with itself (RFC 9293 section 3.5): nobody listens there.
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            (self.peer, self.local) = (peer, local);
+        }
+        Ok(true)
+    }
+
+    /// Changes what it is watched for, if that is a change, or if events are told only once.
+    pub(super) fn watch_for(&mut self, watch: &Watch, interest: For) -> io::Result<()> {
+        match self.watched {
+            Some(before) if before == interest && !watch.tells_once() => return Ok(()),
+            Some(_) => watch.change(&self.socket, self.key, interest)?,
+            None if self.is_hung_up && interest == For::NOTHING => return Ok(()),
+            None => watch.add(&self.socket, self.key, interest)?,
+        }
+        self.watched = Some(interest);
+        Ok(())
+    }
+
+    /// Whether it is watched for something now.
+    pub(super) fn is_idle(&self) -> bool {
+        self.watched.is_some_and(|interest| interest == For::NOTHING)
+    }
+
+    /// Its connection is over in both directions: what the kernel would tell again and again is not listened to.
+    pub(super) fn hangs_up(&mut self, watch: &Watch) {
+        self.unwatch(watch);
+        self.is_hung_up = true;
+    }
+
+    pub(super) fn unwatch(&mut self, watch: &Watch) {
+        if self.watched.take().is_some() {
+            let _gone_with_its_descriptor = watch.remove(&self.socket);
+        }
+    }
+
+    pub(super) fn read(&self, space: &mut [u8]) -> io::Result<usize> {
+        sys::read(&self.socket, space)
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.socket.send_with_flags(bytes, sys::SEND_FLAGS)?;
+        self.sent += count as u64;
+        Ok(count)
+    }
+
+    /// Sends FIN.
+    pub(super) fn finish(&mut self) {
+        if !std::mem::replace(&mut self.is_finished, true) {
+            let _or_gone = self.socket.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Closes it: with RST (socket(7), SO_LINGER of 0), or with FIN.
+    pub(super) fn close(mut self, watch: &Watch, reset: bool) {
+        self.unwatch(watch);
+        if reset {
+            let _or_gone = self.socket.set_linger(Some(Duration::ZERO));
+        } else {
+            // A child of fork(2) may have the descriptor too, and then to close it would not send FIN.
+            self.finish();
+        }
+    }
+
+    /// The number by which the kernel's table has it; 0 where that is not known.
+    pub(super) fn inode(&self) -> u64 {
+        sys::inode(&self.socket).unwrap_or(0)
+    }
+}
