@@ -46,8 +46,9 @@ def _listener(row: Row) -> str:
     server = _listen.owner_of(listener)
     name = _variable(listener if server is None else server)
     if server is not None:
-        called = f"the server `{name}`" if name else "a server without a name"
-        remedy = f"Use {name}.stop() first" if name else _remedy(server, listener.created_at)
+        kind, end = ("wire", "close") if type(server).__name__ == "Wire" else ("server", "stop")
+        called = f"the {kind} `{name}`" if name else f"a {kind} without a name"
+        remedy = f"Use {name}.{end}() first" if name else _remedy(server, listener.created_at)
         return f"This program has it: {called}, started in {listener.created_at}. {remedy}, or choose another port"
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"

@@ -22,6 +22,7 @@ def sockets(local: dict[str, Any]) -> list[Found]:
     """Every socket that has a name, the best first: ``b``, then ``clients[3]``; then listeners and what they accepted, without one."""
     kinds: Any = (Connection, Listener)  # as isinstance wants them
     module, serving = sys.modules.get("socket"), sys.modules.get("socklens.server")
+    relaying = sys.modules.get("socklens.wire")
     plain: tuple[type, ...] = () if module is None else (module.socket,)
     named: list[Found] = []
     inside: list[Found] = []
@@ -38,6 +39,9 @@ def sockets(local: dict[str, Any]) -> list[Found]:
         elif serving is not None and isinstance(value, serving.Server) and value.started:
             named.append((name, None, value.listener))
             inside += [(f"{name}.clients", at, client.conn) for at, client in enumerate(value.clients)]
+        elif relaying is not None and isinstance(value, relaying.Wire):
+            named.append((name, None, value.listener))
+            inside += [(f"{name}.connections", at, inode) for at, pair in enumerate(value.inodes) for inode in pair]
     nameless: list[Found] = []
     for listener in _listen.live():
         nameless += [(None, None, listener), *((None, None, conn) for conn in listener.connections)]

@@ -168,6 +168,16 @@ class Wire:
         )
 
     @property
+    def listener(self) -> Listener:
+        """The socket that it listens on; the relay accepts from it."""
+        return self._core.listener
+
+    @property
+    def inodes(self) -> list[tuple[int, int]]:
+        """By which numbers the kernel's table has the two sockets of each connection, the client's first; 0 where it is not known."""
+        return [(inodes[0], inodes[1]) for *_, inodes in self._core.connections()]
+
+    @property
     def events(self) -> WireStory:
         """What it did so far, oldest first: a copy, which prints a line each."""
         rows, lost = self._core.events()

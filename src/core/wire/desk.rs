@@ -15,7 +15,6 @@ use super::{Direction, Mischief};
 use crate::core::connection::{Connection, Driver};
 use crate::core::error::Result;
 use crate::core::listener::Listener;
-use crate::core::reason;
 use crate::core::server::watch::{For, Watch};
 use crate::core::sys;
 use crate::core::wait::Patience;
@@ -120,7 +119,8 @@ impl Link {
 /// See the top of this file.
 #[derive(Debug)]
 pub struct Desk {
-    pub(super) watch: Watch,
+    /// The relay's poller, which is gone with it.
+    watch: Weak<Watch>,
     pub(super) listener: Arc<Listener>,
     pub(super) seed: u64,
     state: Mutex<State>,
@@ -133,10 +133,9 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(listener: Arc<Listener>, seed: u64, settings: Settings) -> Result<Arc<Self>> {
-        let watch = Watch::new().map_err(|error| reason::os(&error, "Wire", ""))?;
+    pub(super) fn new(listener: Arc<Listener>, watch: &Arc<Watch>, seed: u64, settings: Settings) -> Result<Arc<Self>> {
         let desk = Arc::new(Self {
-            watch,
+            watch: Arc::downgrade(watch),
             listener,
             seed,
             state: Mutex::new(State { settings: Arc::new(settings), orders: vec![], stop: false, version: 0 }),
@@ -147,7 +146,7 @@ impl Desk {
             process: sys::generation(),
         });
         desk.listener.is_served_by(Arc::downgrade(&desk) as Weak<dyn Driver>);
-        desk.listener.with_socket("Wire", |socket| desk.watch.add(socket, LISTENER, For::READ))?;
+        desk.listener.with_socket("Wire", |socket| watch.add(socket, LISTENER, For::READ))?;
         Ok(desk)
     }
 
@@ -271,7 +270,7 @@ impl Desk {
 
     fn wake(&self) {
         // A relay that cannot be woken looks here after its next event.
-        let _woken = self.watch.wake();
+        let _woken = self.watch.upgrade().map(|watch| watch.wake());
     }
 }
 
@@ -282,7 +281,7 @@ impl Driver for Desk {
     fn finishes(&self, _key: u32, _conn: &Connection) {}
 
     fn leaves(&self, _key: u32, socket: &Socket) {
-        let _gone_with_its_descriptor = self.watch.remove(socket);
+        let _gone_with_its_descriptor = self.watch.upgrade().map(|watch| watch.remove(socket));
     }
 
     fn is_this_thread(&self) -> bool {

@@ -23,6 +23,8 @@ pub use story::{Event, KEPT, What};
 
 use super::error::Result;
 use super::listener::Listener;
+use super::reason;
+use super::server::watch::Watch;
 
 /// Where bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,8 @@ impl Direction {
 /// # Errors
 /// The kernel's, such as EMFILE.
 pub fn open(listener: Arc<Listener>, targets: Vec<SocketAddr>, seed: u64, settings: Settings) -> Result<(Arc<Desk>, Relay)> {
-    let desk = Desk::new(listener, seed, settings)?;
-    let relay = Relay::new(Arc::clone(&desk), targets);
+    let watch = Arc::new(Watch::new().map_err(|error| reason::os(&error, "Wire", ""))?);
+    let desk = Desk::new(listener, &watch, seed, settings)?;
+    let relay = Relay::new(Arc::clone(&desk), watch, targets);
     Ok((desk, relay))
 }

@@ -12,7 +12,7 @@ use super::desk::{Desk, Drop as Dropping, LISTENER, Link, Order};
 use super::relayed::{Bench, Fate, Relayed};
 use super::side::Side;
 use super::story::What;
-use crate::core::server::watch::For;
+use crate::core::server::watch::{For, Watch};
 use crate::core::sys;
 use crate::core::wait::Patience;
 
@@ -29,6 +29,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Relay {
     desk: Arc<Desk>,
+    watch: Arc<Watch>,
     /// From the last to be tried to the first.
     targets: Vec<std::net::SocketAddr>,
     settings: Arc<Settings>,
@@ -50,11 +51,11 @@ impl Drop for Over {
 }
 
 impl Relay {
-    pub(super) fn new(desk: Arc<Desk>, mut targets: Vec<std::net::SocketAddr>) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, watch: Arc<Watch>, mut targets: Vec<std::net::SocketAddr>) -> Self {
         targets.reverse();
         let settings = desk.settings();
         let space = vec![0; SPACE].into_boxed_slice();
-        Self { desk, targets, settings, relayed: Slab::new(), space, accepted: 0, refuses: false, pause: None }
+        Self { desk, watch, targets, settings, relayed: Slab::new(), space, accepted: 0, refuses: false, pause: None }
     }
 
     /// Relays until the desk is told to stop. Lets go of whatever `patience` holds only while it waits.
@@ -85,7 +86,7 @@ impl Relay {
         let now = self.desk.now();
         let sleep = wakes.chain(self.pause).min().map(|at| at.saturating_sub(now));
         patience.released(&mut || {
-            if self.desk.watch.wait(events, sleep).is_err_and(|error| error.kind() != std::io::ErrorKind::Interrupted) {
+            if self.watch.wait(events, sleep).is_err_and(|error| error.kind() != std::io::ErrorKind::Interrupted) {
                 // Nothing that a loop could mend; it must not run hot either.
                 std::thread::sleep(PAUSE);
             }
@@ -154,14 +155,14 @@ impl Relay {
                 }
             }
         }
-        if self.desk.watch.tells_once() {
+        if self.watch.tells_once() {
             self.watch_listener(For::READ);
         }
     }
 
     fn watch_listener(&self, interest: For) {
         // A listener that has been closed has no clients to watch for.
-        let _or_closed = self.desk.listener.with_socket("accept", |socket| self.desk.watch.change(socket, LISTENER, interest));
+        let _or_closed = self.desk.listener.with_socket("accept", |socket| self.watch.change(socket, LISTENER, interest));
     }
 
     fn welcome(&mut self, socket: socket2::Socket, peer: std::net::SocketAddr) {
@@ -171,12 +172,15 @@ impl Relay {
         let place = entry.key();
         let local = socket.local_addr().ok().and_then(|local| local.as_socket());
         // One that has no address or takes no option any more is gone already.
-        let Some(side) = local.and_then(|local| Side::new(socket, local, peer, place * 2).ok()) else { return };
+        let Some(side) = local.and_then(|local| Side::new(socket, local, peer, Arc::clone(&self.watch), place * 2).ok()) else { return };
+        let link = Arc::new(Link::new(number, peer, self.desk.now()));
         if let Some(how) = self.settings.drop {
             self.desk.tell(number, None, What::Dropped(peer, how == Dropping::Reset));
-            return side.close(&self.desk.watch, how == Dropping::Reset);
+            let mut dropped = Relayed::new(link, side, vec![], place, self.desk.seed);
+            dropped.leave(&self.desk, how == Dropping::Reset);
+            entry.insert(dropped);
+            return self.pump(place);
         }
-        let link = Arc::new(Link::new(number, peer, self.desk.now()));
         self.desk.links.lock().push(Arc::clone(&link));
         let targets = if self.settings.silent { vec![] } else { self.targets.clone() };
         self.desk.tell(number, None, if self.settings.silent { What::Silent(peer) } else { What::Accepted(peer) });
@@ -194,7 +198,7 @@ impl Relay {
         let local = listener.local_addr();
         let done = listener.with_socket("refuse", |socket| {
             if refuse {
-                self.desk.watch.remove(socket)?;
+                self.watch.remove(socket)?;
                 socket.shutdown(std::net::Shutdown::Read)?;
                 // Linux gives back a port that was not asked for by its number (SOCK_BINDPORT_LOCK); one that was is still bound.
                 match socket.bind(&local.into()) {
@@ -203,7 +207,7 @@ impl Relay {
                 }
             } else {
                 socket.listen(BACKLOG)?;
-                self.desk.watch.add(socket, LISTENER, For::READ)
+                self.watch.add(socket, LISTENER, For::READ)
             }
         });
         self.refuses = refuse;

@@ -19,6 +19,8 @@ use crate::core::server::watch::For;
 
 /// How long both ends have to take in that the wire has closed, before what they still send is answered with RST.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client's connect may take to return after the handshake.
+const ARRIVED: Duration = Duration::from_millis(20);
 /// How long a silent connection whose client has finished is kept: as long as a Linux client's end may be (tcp(7), tcp_fin_timeout).
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -33,6 +35,8 @@ enum Phase {
     Silent,
     /// The wire has sent FIN to both ends.
     Closing(Duration),
+    /// It ends at this time, with RST or with FIN.
+    Leaving(Duration, bool),
 }
 
 /// Whether it goes on.
@@ -79,7 +83,7 @@ impl Relayed {
     /// When it has to be looked after by the clock.
     pub(super) fn wake(&self) -> Option<Duration> {
         let own = match self.phase {
-            Phase::Closing(until) => Some(until),
+            Phase::Closing(until) | Phase::Leaving(until, _) => Some(until),
             _ => None,
         };
         self.lanes.iter().filter_map(|lane| lane.wake).chain(own).min()
@@ -92,7 +96,7 @@ impl Relayed {
             // It was not asked for anything: a socket is over in both directions, or broken.
             match told.socket.take_error() {
                 Ok(Some(error)) | Err(error) => self.broke(side, &error, desk),
-                Ok(None) => told.hangs_up(&desk.watch),
+                Ok(None) => told.hangs_up(),
             }
             return;
         }
@@ -141,6 +145,11 @@ impl Relayed {
                 return Fate::Stays;
             }
             Phase::Closing(until) => return self.close_further(until, bench),
+            Phase::Leaving(until, _) if bench.desk.now() < until => return Fate::Stays,
+            Phase::Leaving(_, reset) => {
+                self.let_go(bench.desk, reset);
+                return Fate::Gone;
+            }
             Phase::Open => {}
         }
         for direction in Direction::BOTH {
@@ -166,7 +175,8 @@ impl Relayed {
         loop {
             if self.sides[1].is_none() {
                 let Some(target) = self.targets.pop() else { return false };
-                match Side::connect(target, self.place * 2 + 1) {
+                let Some(watch) = self.side(0).map(Side::watch) else { return false };
+                match Side::connect(target, watch, self.place * 2 + 1) {
                     Ok(side) => self.sides[1] = Some(side),
                     Err(error) => {
                         self.why = unreachable(target, &error);
@@ -186,7 +196,6 @@ impl Relayed {
                 Ok(false) => return false,
                 Err(error) => {
                     self.why = unreachable(target.peer, &error);
-                    target.unwatch(&desk.watch);
                     self.sides[1] = None;
                 }
             }
@@ -202,8 +211,13 @@ impl Relayed {
         }
         let why = std::mem::take(&mut self.why);
         bench.desk.tell(self.link.number, None, What::Unreachable(why));
-        self.let_go(bench.desk, true);
-        Fate::Gone
+        self.leave(bench.desk, true);
+        Fate::Stays
+    }
+
+    /// Ends a connection that has just come, once its client's connect has surely returned: RST would be that call's error, or not, by chance.
+    pub(super) fn leave(&mut self, desk: &Desk, reset: bool) {
+        self.phase = Phase::Leaving(self.link.since.max(desk.now()) + ARRIVED, reset);
     }
 
     fn wants_to_read(&self, direction: Direction, mischief: &Mischief) -> bool {
@@ -254,7 +268,7 @@ impl Relayed {
         if std::mem::replace(&mut side.is_broken, true) {
             return;
         }
-        side.unwatch(&desk.watch);
+        side.unwatch();
         let name = ["the client", "the target"][index];
         self.why = match error.kind() {
             // The kernel tells of a reset once, and to one who writes it is a pipe without an end.
@@ -337,7 +351,7 @@ impl Relayed {
     /// Closes both sockets, with RST or as the kernel does.
     pub(super) fn let_go(&mut self, desk: &Desk, reset: bool) {
         for side in self.sides.iter_mut().filter_map(Option::take) {
-            side.close(&desk.watch, reset);
+            side.close(reset);
         }
         desk.links.lock().retain(|link| !Arc::ptr_eq(link, &self.link));
     }
@@ -346,7 +360,7 @@ impl Relayed {
     fn watch(&mut self, bench: &mut Bench<'_>) {
         for index in 0..2 {
             let read = match self.phase {
-                Phase::Connecting => false,
+                Phase::Connecting | Phase::Leaving(..) => false,
                 Phase::Open | Phase::Silent => {
                     self.wants_to_read(Direction::BOTH[index], &bench.settings.mischief[index]) && (index == 0 || self.phase == Phase::Open)
                 }
@@ -355,7 +369,7 @@ impl Relayed {
             let connecting = self.phase == Phase::Connecting && index == 1;
             let Some(side) = self.sides[index].as_mut().filter(|side| !side.is_broken) else { continue };
             let write = connecting || (side.is_full && self.phase == Phase::Open);
-            if let Err(error) = side.watch_for(&bench.desk.watch, For { read, write }) {
+            if let Err(error) = side.watch_for(For { read, write }) {
                 // No memory in the kernel for one socket more: it cannot be served.
                 self.broke(index, &error, bench.desk);
                 self.lanes[index].wake = Some(Duration::ZERO);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket};
@@ -16,6 +17,7 @@ pub(super) struct Side {
     pub(super) socket: Socket,
     pub(super) local: SocketAddr,
     pub(super) peer: SocketAddr,
+    watch: Arc<Watch>,
     key: usize,
     watched: Option<For>,
     is_hung_up: bool,
@@ -34,13 +36,14 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(socket: Socket, local: SocketAddr, peer: SocketAddr, key: usize) -> io::Result<Self> {
+    pub(super) fn new(socket: Socket, local: SocketAddr, peer: SocketAddr, watch: Arc<Watch>, key: usize) -> io::Result<Self> {
         // Pieces are to be segments: Nagle's algorithm (RFC 896) would gather them.
         socket.set_tcp_nodelay(true)?;
         Ok(Self {
             socket,
             local,
             peer,
+            watch,
             key,
             watched: None,
             is_hung_up: false,
@@ -54,14 +57,14 @@ impl Side {
     }
 
     /// Begins to connect to an address (connect(2)).
-    pub(super) fn connect(target: SocketAddr, key: usize) -> io::Result<Self> {
+    pub(super) fn connect(target: SocketAddr, watch: Arc<Watch>, key: usize) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(target), kind(), Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         match socket.connect(&target.into()) {
             Err(error) if !in_progress(&error) => return Err(error),
             _ => {}
         }
-        Self::new(socket, target, target, key)
+        Self::new(socket, target, target, watch, key)
     }
 
     /// The end of an attempt to connect: whether it has come, and how.
@@ -82,31 +85,36 @@ impl Side {
     }
 
     /// Changes what it is watched for, if that is a change, or if events are told only once.
-    pub(super) fn watch_for(&mut self, watch: &Watch, interest: For) -> io::Result<()> {
+    pub(super) fn watch_for(&mut self, interest: For) -> io::Result<()> {
         match self.watched {
-            Some(before) if before == interest && !watch.tells_once() => return Ok(()),
-            Some(_) => watch.change(&self.socket, self.key, interest)?,
+            Some(before) if before == interest && !self.watch.tells_once() => return Ok(()),
+            Some(_) => self.watch.change(&self.socket, self.key, interest)?,
             None if self.is_hung_up && interest == For::NOTHING => return Ok(()),
-            None => watch.add(&self.socket, self.key, interest)?,
+            None => self.watch.add(&self.socket, self.key, interest)?,
         }
         self.watched = Some(interest);
         Ok(())
     }
 
-    /// Whether it is watched for something now.
+    /// The poller that watches it.
+    pub(super) fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+
+    /// Whether it is watched for nothing but its end.
     pub(super) fn is_idle(&self) -> bool {
         self.watched.is_some_and(|interest| interest == For::NOTHING)
     }
 
     /// Its connection is over in both directions: what the kernel would tell again and again is not listened to.
-    pub(super) fn hangs_up(&mut self, watch: &Watch) {
-        self.unwatch(watch);
+    pub(super) fn hangs_up(&mut self) {
+        self.unwatch();
         self.is_hung_up = true;
     }
 
-    pub(super) fn unwatch(&mut self, watch: &Watch) {
+    pub(super) fn unwatch(&mut self) {
         if self.watched.take().is_some() {
-            let _gone_with_its_descriptor = watch.remove(&self.socket);
+            let _gone_with_its_descriptor = self.watch.remove(&self.socket);
         }
     }
 
@@ -128,8 +136,7 @@ impl Side {
     }
 
     /// Closes it: with RST (socket(7), SO_LINGER of 0), or with FIN.
-    pub(super) fn close(mut self, watch: &Watch, reset: bool) {
-        self.unwatch(watch);
+    pub(super) fn close(mut self, reset: bool) {
         if reset {
             let _or_gone = self.socket.set_linger(Some(Duration::ZERO));
         } else {
@@ -141,5 +148,12 @@ impl Side {
     /// The number by which the kernel's table has it; 0 where that is not known.
     pub(super) fn inode(&self) -> u64 {
         sys::inode(&self.socket).unwrap_or(0)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        // Before its descriptor is closed: what a poller watches stays open as long.
+        self.unwatch();
     }
 }
