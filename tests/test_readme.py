@@ -16,7 +16,7 @@ import socklens as sl
 from written import shape
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT, TALK, PORTS, STORY = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def test_the_first_five_lines_and_the_session_after_them() -> None:
@@ -72,3 +72,13 @@ def test_the_ports() -> None:
     with names["listener"] as listener:
         found = sl.ports(mine=True).diff(names["before"])
         assert [row.local for row in found.opened if row.role == "listener"] == [listener.local_addr]
+
+
+def test_the_wire() -> None:
+    names: dict[str, Any] = {"sl": sl}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(WIRE, names)
+    lines = printed.getvalue().splitlines()
+    assert lines[0] == r"b'he' b'll' b'o\n'"
+    assert any("RST after byte 10 to both ends" in line for line in names["wire"].story.__repr__().splitlines())

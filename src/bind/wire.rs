@@ -86,8 +86,14 @@ impl Wire {
     }
 
     fn set(&self, py: Python<'_>, told: String, change: impl FnOnce(&mut Settings)) -> PyResult<()> {
+        self.change(py, |desk| desk.set(told, change))
+    }
+
+    /// Changes something between what has happened by now and what happens after this returns: a client that has connected is the relay's before.
+    fn change(&self, py: Python<'_>, change: impl FnOnce(&Desk)) -> PyResult<()> {
         self.is_here()?;
-        self.desk.set(told, change);
+        releasing(py, |patience| self.desk.catch_up(patience));
+        change(&self.desk);
         releasing(py, |patience| self.desk.catch_up(patience));
         Ok(())
     }
@@ -135,18 +141,13 @@ impl Wire {
 
     /// Sends FIN in a direction, after what waits, on every connection.
     fn finish(&self, py: Python<'_>, name: &str) -> PyResult<()> {
-        self.is_here()?;
-        self.desk.finish(direction(name)?);
-        releasing(py, |patience| self.desk.catch_up(patience));
-        Ok(())
+        let direction = direction(name)?;
+        self.change(py, |desk| desk.finish(direction))
     }
 
     /// Resets both ends of every connection.
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        self.is_here()?;
-        self.desk.reset();
-        releasing(py, |patience| self.desk.catch_up(patience));
-        Ok(())
+        self.change(py, Desk::reset)
     }
 
     /// Stops listening, so that the port is free when this returns, and ends every connection.

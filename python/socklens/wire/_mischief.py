@@ -109,11 +109,11 @@ def _split(name: str, value: Any) -> Split:
     if value is None or value == "random":
         return value  # type: ignore[no-any-return]
     if isinstance(value, str):
-        raise ValueError(f"split={value!r} is no way to split: a number of bytes, {hint.removeprefix('or ')}")
+        raise ValueError(f"{name}={value!r} is no way to split: a number of bytes, {hint.removeprefix('or ')}")
     if isinstance(value, tuple | list):
         if not 1 <= len(value) <= _MOST_SIZES:
-            raise ValueError(f"split as a tuple has 1 to {_MOST_SIZES} sizes, which come in turn, not {len(value)}")
-        return tuple(_size(f"split[{place}]", size, "an int") for place, size in enumerate(value))
+            raise ValueError(f"{name} as a tuple has 1 to {_MOST_SIZES} sizes, which come in turn, not {len(value)}")
+        return tuple(_size(f"{name}[{place}]", size, "an int") for place, size in enumerate(value))
     return _size(name, value, hint)
 
 

@@ -11,6 +11,8 @@ mod schedule;
 mod settling;
 mod side;
 mod story;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -91,6 +91,11 @@ impl Schedule {
         self.waiting.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn moments(&self) -> usize {
+        self.arrivals.len()
+    }
+
     /// How many more may come.
     pub(super) fn room(&self) -> usize {
         CAPACITY.saturating_sub(self.waiting.len())

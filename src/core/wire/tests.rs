@@ -1,0 +1,246 @@
+//! What holds for every schedule, whatever is set: bytes keep their order, nothing is lost or invented, pieces have their sizes, and the same seed,
+//! settings, bytes and times give the same steps.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::mischief::{Mischief, Split};
+use super::schedule::{CAPACITY, End, Schedule, Step};
+
+/// What left, with the time of each piece, and how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Run {
+    pieces: Vec<(Duration, Vec<u8>)>,
+    end: Option<Step>,
+    flips: usize,
+}
+
+impl Run {
+    fn bytes(&self) -> Vec<u8> {
+        self.pieces.iter().flat_map(|(_, bytes)| bytes.clone()).collect()
+    }
+}
+
+/// Bytes come at given times, then an end; the kernel takes at most `takes` bytes at once. The clock goes where the schedule waits for it.
+fn run(seed: u64, mischief: &Mischief, arrivals: &[(u64, Vec<u8>)], end: End, takes: usize) -> Run {
+    let mut schedule = Schedule::new(seed);
+    let (mut run, mut now) = (Run::default(), Duration::ZERO);
+    let mut coming = arrivals.iter();
+    let mut next = coming.next();
+    let mut ended = false;
+    let mut whole = true;
+    for _ in 0..100_000 {
+        let at = next.map(|(after, _)| now + Duration::from_micros(*after));
+        let step = schedule.next(now, mischief);
+        match step {
+            Step::Send(count) => {
+                let (bytes, flip) = schedule.piece(count, mischief);
+                assert!(count > 0 && bytes.len() == count);
+                run.flips += usize::from(flip.is_some());
+                let taken = count.min(takes);
+                let bytes = bytes[..taken].to_vec();
+                match run.pieces.last_mut() {
+                    Some((_, last)) if !whole => last.extend(bytes),
+                    _ => run.pieces.push((now, bytes)),
+                }
+                whole = schedule.sent(taken, count, now, mischief);
+            }
+            Step::Wait(until) => match (until, at) {
+                (_, Some(at)) if until.is_none_or(|until| at <= until) => {
+                    now = at;
+                    schedule.push(&next.map(|(_, bytes)| bytes.clone()).unwrap_or_default(), now);
+                    next = coming.next();
+                }
+                (Some(until), _) => {
+                    assert!(until > now, "a wait for what has passed");
+                    now = until;
+                }
+                (None, _) if !ended => {
+                    schedule.end(end, now);
+                    ended = true;
+                }
+                (None, _) => return run,
+            },
+            step => {
+                run.end = Some(step);
+                return run;
+            }
+        }
+        assert!(schedule.len() <= CAPACITY);
+    }
+    unreachable!("it does not come to its end")
+}
+
+fn sizes() -> impl Strategy<Value = Split> {
+    prop_oneof![Just(Split::Not), Just(Split::Random), prop::collection::vec(1usize..20, 1..4).prop_map(Split::Sizes)]
+}
+
+prop_compose! {
+    fn harmless()(
+        split in sizes(),
+        glue in 0usize..60,
+        delay in 0u64..5_000,
+        jitter in 0u64..5_000,
+        rate in prop::option::of(1u64..10_000_000),
+    ) -> Mischief {
+        Mischief {
+            split,
+            glue,
+            delay: Duration::from_micros(delay),
+            jitter: Duration::from_micros(jitter),
+            rate: rate.and_then(NonZeroU64::new),
+            ..Mischief::default()
+        }
+    }
+}
+
+fn stream() -> impl Strategy<Value = Vec<(u64, Vec<u8>)>> {
+    prop::collection::vec((0u64..3_000, prop::collection::vec(any::<u8>(), 1..80)), 0..8)
+}
+
+fn all(arrivals: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    arrivals.iter().flat_map(|(_, bytes)| bytes.clone()).collect()
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_or_invented(seed: u64, mischief in harmless(), arrivals in stream(), takes in 1usize..200) {
+        let run = run(seed, &mischief, &arrivals, End::Finish, takes);
+        prop_assert_eq!(run.bytes(), all(&arrivals));
+        prop_assert_eq!(run.end, Some(Step::Finish { mischief: false }));
+    }
+
+    #[test]
+    fn the_same_again_is_the_same(seed: u64, mischief in harmless(), arrivals in stream()) {
+        let first = run(seed, &mischief, &arrivals, End::Reset, usize::MAX);
+        prop_assert_eq!(&first, &run(seed, &mischief, &arrivals, End::Reset, usize::MAX));
+        prop_assert_eq!(first.end, Some(Step::Reset { mischief: false }));
+    }
+
+    #[test]
+    fn pieces_have_their_sizes_in_turn(
+        seed: u64,
+        split in prop::collection::vec(1usize..20, 1..4),
+        bytes in prop::collection::vec(any::<u8>(), 1..300),
+        takes in 1usize..30,
+    ) {
+        let mischief = Mischief { split: Split::Sizes(split.clone()), ..Mischief::default() };
+        let run = run(seed, &mischief, &[(0, bytes.clone())], End::Finish, takes);
+        let (last, before) = run.pieces.split_last().unwrap();
+        for (turn, (_, piece)) in before.iter().enumerate() {
+            prop_assert_eq!(piece.len(), split[turn % split.len()]);
+        }
+        prop_assert!(last.1.len() <= split[before.len() % split.len()]);
+    }
+
+    #[test]
+    fn nothing_leaves_before_its_time(seed: u64, delay in 1u64..5_000, jitter in 0u64..5_000, arrivals in stream()) {
+        let (delay, jitter) = (Duration::from_micros(delay), Duration::from_micros(jitter));
+        let mischief = Mischief { delay, jitter, ..Mischief::default() };
+        let run = run(seed, &mischief, &arrivals, End::Finish, usize::MAX);
+        let mut came = vec![];
+        let mut now = Duration::ZERO;
+        for (after, bytes) in &arrivals {
+            now += Duration::from_micros(*after);
+            came.extend(std::iter::repeat_n(now, bytes.len()));
+        }
+        let left = run.pieces.iter().flat_map(|(at, bytes)| std::iter::repeat_n(*at, bytes.len()));
+        // The clock of a run stands still until the next arrival or wait, so times of arrival are at least those here.
+        prop_assert!(left.zip(came).all(|(left, came)| left >= came + delay));
+    }
+
+    #[test]
+    fn a_rate_is_never_exceeded(rate in 1u64..100_000, size in 1usize..5_000) {
+        let mischief = Mischief { rate: NonZeroU64::new(rate), ..Mischief::default() };
+        let run = run(1, &mischief, &[(0, vec![7; size])], End::Finish, usize::MAX);
+        let mut so_far = 0;
+        for (at, bytes) in &run.pieces {
+            so_far += bytes.len();
+            prop_assert!(so_far as f64 <= at.as_secs_f64() * rate as f64 + 1e-3, "{so_far} bytes after {at:?}");
+        }
+        prop_assert_eq!(so_far, size);
+    }
+
+    #[test]
+    fn glued_bytes_leave_together(glue in 2usize..200, arrivals in stream()) {
+        let mischief = Mischief { glue, ..Mischief::default() };
+        let run = run(1, &mischief, &arrivals, End::Finish, usize::MAX);
+        if let Some((_, before)) = run.pieces.split_last() {
+            prop_assert!(before.iter().all(|(_, piece)| piece.len() >= glue));
+        }
+    }
+
+    #[test]
+    fn an_end_comes_exactly_at_its_position(
+        seed: u64,
+        mischief in harmless(),
+        at in 0u64..300,
+        which in 0usize..3,
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut mischief = Mischief { glue: 0, ..mischief };
+        let step = match which {
+            0 => { mischief.reset_at = Some(at); Step::Reset { mischief: true } }
+            1 => { mischief.close_at = Some(at); Step::Close }
+            _ => { mischief.finish_at = Some(at); Step::Finish { mischief: true } }
+        };
+        let arrivals = if bytes.is_empty() { vec![] } else { vec![(0, bytes.clone())] };
+        let run = run(seed, &mischief, &arrivals, End::Finish, usize::MAX);
+        let reached = at <= bytes.len() as u64;
+        prop_assert_eq!(run.bytes(), &bytes[..bytes.len().min(at as usize)]);
+        prop_assert_eq!(run.end, Some(if reached { step } else { Step::Finish { mischief: false } }));
+    }
+
+    #[test]
+    fn exactly_one_bit_is_flipped(
+        seed: u64,
+        mischief in harmless(),
+        at in 0u64..300,
+        bytes in prop::collection::vec(any::<u8>(), 1..300),
+        takes in 1usize..30,
+    ) {
+        let mischief = Mischief { flip_at: Some(at), ..mischief };
+        let run = run(seed, &mischief, &[(0, bytes.clone())], End::Finish, takes);
+        let changed: Vec<_> = run.bytes().into_iter().zip(&bytes).map(|(is, was)| is ^ was).enumerate().filter(|(_, bits)| *bits != 0).collect();
+        if at < bytes.len() as u64 {
+            prop_assert_eq!(changed.len(), 1);
+            prop_assert_eq!((changed[0].0 as u64, changed[0].1.count_ones(), run.flips), (at, 1, 1));
+        } else {
+            prop_assert_eq!((changed.len(), run.flips), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_stall_holds_everything_and_a_change_takes_effect_at_once() {
+    let mut schedule = Schedule::new(1);
+    let now = Duration::from_secs(5);
+    schedule.push(b"bytes", now);
+    schedule.end(End::Reset, now);
+    let stalled = Mischief { stalled: true, ..Mischief::default() };
+    assert_eq!(schedule.next(now, &stalled), Step::Wait(None));
+    let late = Mischief { delay: Duration::from_secs(60), ..Mischief::default() };
+    assert_eq!(schedule.next(now, &late), Step::Wait(Some(now + late.delay)));
+    assert_eq!(schedule.next(now, &Mischief::default()), Step::Send(5));
+}
+
+#[test]
+fn moments_of_arrival_are_bounded_in_number() {
+    let mut schedule = Schedule::new(1);
+    for moment in 0..100_000u64 {
+        schedule.push(b"x", Duration::from_micros(moment));
+    }
+    assert!(schedule.moments() <= 1024);
+    assert_eq!(schedule.room(), CAPACITY - 100_000);
+}
+
+#[test]
+fn random_sizes_are_small_as_often_as_large() {
+    let mischief = Mischief { split: Split::Random, ..Mischief::default() };
+    let sizes: Vec<usize> = (0..2_000).filter_map(|turn| mischief.piece(turn, 42)).collect();
+    assert!(sizes.iter().all(|size| (1..=1024).contains(size)));
+    assert!(sizes.iter().filter(|&&size| size <= 8).count() > 400);
+    assert!(sizes.iter().filter(|&&size| size > 256).count() > 150);
+}
