@@ -107,6 +107,7 @@ vanished = Prediction(
 
 
 def _how_the_servers_ends_are(ends: list[sl.Connection]) -> str:
+    until(lambda: all(end.state.name != "ESTABLISHED" for end in ends), 1.0)
     states = {end.state.name for end in ends}
     return {frozenset({"CLOSED"}): "a", frozenset({"TIME_WAIT"}): "b", frozenset({"CLOSE_WAIT"}): "c"}[
         frozenset(states)
