@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ROW = 24
 _TOP = 58
 _TIME = 74
-_LABEL = 216  # room for a call's words
+_LABEL = 232  # room for a call's words
 _HALF = 130  # between an end and the listener beside it
 _LONGEST = 38
 _MOST_LISTED = 20
@@ -167,7 +167,9 @@ def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int]) -> str:
     left = columns[mark.column].outward == "left"
     at, anchor = (x - 11, "end") if left else (x + 11, "start")
     style = ' class="sl-t-error"' if kind == "error" else ""
-    room = _LONGEST - (len(mark.state) - 4 if mark.state else 0)
+    room = _LONGEST - (
+        len(mark.state) + 5 if mark.state else 0
+    )  # a state's letters are capitals, with a gap before them
     state = f'<tspan class="sl-state" dx="6">{_t(mark.state)}</tspan>' if mark.state else ""
     parts.append(
         f'<text{style} x="{at}" y="{y + 4}" text-anchor="{anchor}">{_t(cut(mark.text, room))}{state}</text></g>'
