@@ -132,7 +132,7 @@ def _judge_read_request(function: object) -> str:
                     raise Wrong(
                         "Your function closed the connection. The answer has to be sent on it, and the next request comes."
                     )
-                if not until(lambda sender=sender: sender.all_delivered, 0.2):  # type: ignore[misc]
+                if not until(lambda sender=sender: sender.all_delivered, 1.0):  # type: ignore[misc]
                     raise Wrong(
                         f"Your function has `{right[0]} {right[1]}`, but returned before the head was over: it ends with `{_BLANK}`. "
                         "What it left in the connection would be taken for the next request."
