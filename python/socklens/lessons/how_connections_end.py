@@ -1,5 +1,5 @@
-"""The exercises of the notebook on how connections end, and what its cells use beside sockets. Every check looks at real sockets, takes a few seconds at
-most, and closes what it opened.
+"""The exercises of the notebook on how connections end, and what its cells use beside sockets. Every check looks at
+real sockets, takes a few seconds at most, and closes what it opened.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ from .how_connections_end_questions import after_close, after_half_close, empty_
 from .judging import callable_, kind, until
 
 __all__ = [
-    *("after_close", "after_half_close", "empty_send", "exchange", "forgotten", "how_it_ended"),
-    *("keepalive_asks_after", "left_open", "port_again", "settled", "vanished"),
+    "after_close",
+    "after_half_close",
+    "empty_send",
+    "exchange",
+    "forgotten",
+    "how_it_ended",
+    "keepalive_asks_after",
+    "left_open",
+    "port_again",
+    "settled",
+    "vanished",
 ]
 
 SECONDS = 3.0  # the longest that one call of a student's function may take
