@@ -64,7 +64,7 @@ one_recv = Prediction(
     question="The client sends `good morning` in one `send`. What does the server's first `recv(1024)` return?",
     choices={"a": "the whole message", "b": "only its beginning", "c": "nothing: it waits for 1,024 bytes"},
     observe=_first_of_greeting,
-    why="`recv(n)` waits until something is there, and returns that: at least 1 byte, at most n. How much it is, the way decides.",
+    why="`recv(n)` waits until something is there, and returns that: at least 1 byte, at most n. The way there decides how many.",
 )
 
 
