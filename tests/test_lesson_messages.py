@@ -213,7 +213,7 @@ def _closes(conn: sl.Connection) -> str:
 @pytest.mark.parametrize(
     ("answer", "reasons"),
     [
-        (_takes_all, ["message 2", "had an earlier call taken"]),
+        (_takes_all, ["message 4", "had an earlier call taken"]),
         (_short_length, ["`recv_exactly(n)` waits for all of them"]),
         (_short_text, ["Message 1 is `'hello'`, but your function returned `'hel'`"]),
         (_keeps_length, ["no part of the text"]),

@@ -55,27 +55,27 @@ def _first_of_greeting(first: bytes) -> str:
     if first == _GREETING:
         return "a"
     if first and _GREETING.startswith(first):
-        return "b"
+        return "c"
     raise ValueError(f"the first recv returned {first!r}")
 
 
 one_recv = Prediction(
     "one_recv",
     question="The client sends `good morning` in one `send`. What does the server's first `recv(1024)` return?",
-    choices={"a": "the whole message", "b": "only its beginning", "c": "nothing: it waits for 1,024 bytes"},
+    choices={"a": "the whole message", "b": "nothing: it waits for 1,024 bytes", "c": "only its beginning"},
     observe=_first_of_greeting,
     why="`recv(n)` waits until something is there, and returns that: at least 1 byte, at most n. The way there decides how many.",
 )
 
 
 def _how_many_came(came: bytes) -> str:
-    return {b"one\n": "a", b"one\ntwo\nthree\n": "b"}[came]
+    return {b"one\ntwo\nthree\n": "a", b"one\n": "b"}[came]
 
 
 two_sends = Prediction(
     "two_sends",
     question="The client calls `send` three times. When all of it has arrived, what does one `recv(1024)` return?",
-    choices={"a": "the first message", "b": "all three messages"},
+    choices={"a": "all three messages", "b": "the first message"},
     observe=_how_many_came,
     why="The receiver's buffer holds bytes, in their order. Where one `send` ended and the next began is not kept.",
 )
@@ -99,14 +99,14 @@ def _what_decoded(pieces: list[bytes]) -> str:
         try:
             piece.decode()
         except UnicodeDecodeError:
-            return "b"
-    return "a"
+            return "a"
+    return "b"
 
 
 split_letter = Prediction(
     "split_letter",
     question="`grüße` comes in pieces of 3 bytes. Can the server decode each piece and put the texts together?",
-    choices={"a": "yes: five letters are five bytes, cut anywhere", "b": "no: a piece may end inside a letter"},
+    choices={"a": "no: a piece may end inside a letter", "b": "yes: five letters are five bytes, cut anywhere"},
     observe=_what_decoded,
     why="In UTF-8, `ü` and `ß` are two bytes each. Put the bytes together first, find the end of the message, then decode it.",
 )
@@ -290,7 +290,9 @@ def send_text(conn, text):
 # ── recv_text: exactly one message, and nothing of the next ───────────────────────────────────────────────────────────
 
 _FRAMES = ("hello", "grüße\n✓", "", "bye")
-_CUTS = (2, 7, 11, 16, 25)  # inside a length, a text, a length, a letter of two bytes, a length
+# Around the first length and inside its text; inside the second length and inside a letter of its text; inside the third length. Before
+# a cut length there is a cut, too: else a read that goes ahead could bring its first bytes early.
+_CUTS = (4, 7, 9, 11, 16, 24, 25)
 
 
 def _frame_pieces() -> tuple[bytes, ...]:
