@@ -23,6 +23,7 @@ import idle
 import importing
 import lines
 import manyclients
+import manysockets
 import pingpong
 import plot
 import rates
@@ -64,6 +65,8 @@ def _jobs(options: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     if sys.platform == "linux":
         few = options.rounds or (QUICK_ROUNDS if options.quick else SERVER_ROUNDS)
         jobs |= {case.name: partial(rates.run, case, few, hurry) for case in manyclients.CASES}
+        looks = manysockets.QUICK_ENDS if options.quick else manysockets.ENDS
+        jobs[manysockets.NAME] = partial(manysockets.run, few, looks)
         jobs[idle.NAME] = partial(idle.run, idle.QUICK_CLIENTS if options.quick else idle.CLIENTS)
     else:
         print("the server cases are left out: their load is written for Linux's epoll", file=sys.stderr)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,7 +118,47 @@ def test_every_row_is_what_psutil_tells() -> None:
             assert row.state == other.state
             assert row.program == other.program
             assert other.recv_queue is None
+            # psutil does not tell of a connection without a process whether it was accepted.
+            assert other.role == (None if row.role == "not accepted yet" else row.role)
         assert elsewhere.unseen
+
+
+def test_a_role_is_by_addresses_not_by_ports_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(local: tuple[str, int], peer: tuple[str, int] | None, status: str) -> SimpleNamespace:
+        end = SimpleNamespace
+        family = end(name="AF_INET")
+        raddr = end(ip=peer[0], port=peer[1]) if peer else None
+        return end(laddr=end(ip=local[0], port=local[1]), raddr=raddr, status=status, family=family, pid=1)
+
+    elsewhere = ("203.0.113.9", 80)
+    rows = [
+        told(("127.0.0.1", 80), None, "LISTEN"),
+        # The listener's port, and not its address: it is the other machine's service.
+        told(("192.0.2.1", 50000), elsewhere, "ESTABLISHED"),
+        told(("127.0.0.1", 80), ("127.0.0.1", 50001), "ESTABLISHED"),
+        told(("127.0.0.1", 50001), ("127.0.0.1", 80), "ESTABLISHED"),
+        told(("192.0.2.1", 80), ("203.0.113.9", 50002), "ESTABLISHED"),
+        told(("fe80::1%en0", 80), None, "CLOSE"),
+    ]
+
+    def nobody(pid: int) -> None:
+        raise LookupError(pid)
+
+    psutil = SimpleNamespace(
+        net_connections=lambda kind: rows, AccessDenied=PermissionError, Error=LookupError, Process=nobody
+    )
+    monkeypatch.setitem(sys.modules, "psutil", psutil)
+    table = look(source="psutil")
+    roles = {(row.local.host, row.local.port, row.peer and row.peer.port): row.role for row in table}
+    # Towards another machine the ports that the kernel gives away by itself may settle it, where they are told.
+    assert roles.pop(("192.0.2.1", 50000, 80)) in (None, "client")
+    assert roles == {
+        ("127.0.0.1", 80, None): "listener",
+        ("127.0.0.1", 80, 50001): "accepted",
+        ("127.0.0.1", 50001, 80): "client",
+        ("192.0.2.1", 80, 50002): None,
+        ("fe80::1%en0", 80, None): "bound",
+    }
 
 
 def test_both_sources_tell_the_same() -> None:
@@ -283,8 +324,8 @@ def test_filter_and_sort(pair: tuple[sl.Connection, sl.Connection]) -> None:
 
 
 def test_what_is_not_seen_is_said(listener: sl.Listener) -> None:
-    seen = one(sl.ports(), listener.local_addr)._raw
-    hidden = sl.PortRow((*seen[:6], None, None, *seen[8:15], None))
+    seen = one(sl.ports(), listener.local_addr)._all()
+    hidden = sl.PortRow(seen._replace(pid=None, program=None, owner=None))
     table = sl.PortTable([hidden], "sock_diag", 3)
     assert "3 processes" in table.unseen[0]
     assert "sudo" in table.unseen[0]

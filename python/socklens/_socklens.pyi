@@ -1,7 +1,7 @@
 # The types of the compiled module. Docstrings live in the Rust source and reach `help()` and Shift-Tab from there;
 # `mypy.stubtest` holds every name and signature here against the built module.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import socket
 from types import EllipsisType, TracebackType
 from typing import Any, ClassVar, Final, Literal, Never, Self, SupportsIndex, TypeAlias, final
@@ -35,6 +35,8 @@ __all__ = [
     "_Connecting",
     "_Here",
     "_OnItsWay",
+    "_PortRow",
+    "_PortRows",
     "_Reactor",
     "_Readiness",
     "_Recording",
@@ -46,6 +48,7 @@ __all__ = [
     "_interfaces",
     "_listen",
     "_look",
+    "_port_roles",
     "_port_table",
     "_record_call",
     "_record_clock",
@@ -130,31 +133,56 @@ class _Connecting:
     def step(self, timeout: _Timeout) -> Connection: ...
     def give_up(self) -> None: ...
 
-# protocol, local, peer, state, recv_queue, send_queue, pid, program, role, accept_queue, accept_limit, seconds_left, uid, inode, cookie
-# and the owner: a variable's name, the place in it, and (file, line, cell)
+# A variable's name, the place in it, and (file, line, cell).
 _PortOwner: TypeAlias = tuple[str | None, object, tuple[str, int, int | None] | None]
-_PortRow: TypeAlias = tuple[
-    str,
-    Address,
-    Address | None,
-    TcpState,
-    int | None,
-    int | None,
-    int | None,
-    str | None,
-    str | None,
-    int | None,
-    int | None,
-    float | None,
-    int | None,
-    int,
-    int,
-    _PortOwner | None,
-]
+
+@final
+class _PortRow:
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def local(self) -> Address: ...
+    @property
+    def peer(self) -> Address | None: ...
+    @property
+    def state(self) -> TcpState: ...
+    @property
+    def recv_queue(self) -> int | None: ...
+    @property
+    def send_queue(self) -> int | None: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def program(self) -> str | None: ...
+    @property
+    def role(self) -> str | None: ...
+    @property
+    def accept_queue(self) -> int | None: ...
+    @property
+    def accept_limit(self) -> int | None: ...
+    @property
+    def seconds_left(self) -> float | None: ...
+    @property
+    def uid(self) -> int | None: ...
+    @property
+    def inode(self) -> int: ...
+    @property
+    def cookie(self) -> int: ...
+    @property
+    def owner(self) -> _PortOwner | None: ...
+
+@final
+class _PortRows:
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> _PortRow: ...
 
 def _port_table(
-    port: int | None, mine: list[tuple[str | None, object, Connection | Listener | int]], source: str | None = None
-) -> tuple[list[_PortRow], str, int] | None: ...
+    port: int | None,
+    mine: list[tuple[str | None, Sequence[object] | None, list[Any] | tuple[int, ...]]],
+    plain: type | None = None,
+    source: str | None = None,
+) -> tuple[_PortRows, str, int] | None: ...
+def _port_roles(rows: list[tuple[str, int, tuple[str, int] | None, int]]) -> list[str | None]: ...
 def _interfaces() -> list[tuple[str, str, int, str, bool | None]]: ...
 def _resolve(host: str, port: int, timeout: _Timeout = ...) -> list[Address]: ...
 

@@ -1,120 +1,198 @@
-//! The kernel's socket table for Python: rows of plain values, which `socklens._ports` gives their names.
+//! The kernel's socket table for Python: rows that become Python's values where they are read, because a table may have ten thousand of them.
+//! `socklens._ports` gives their fields meaning.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use pyo3::IntoPyObjectExt;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyTuple, PyType};
 
 use super::arguments::python_address;
 use super::info::TcpState;
-use super::owners::Owners;
+use super::owners::{self, Owner, Owners};
 use super::patience::unhurried;
 use crate::core::ports::{self, Entry, Role, Source};
+use crate::core::state;
 
 /// The table at one moment as (rows, source, processes that hide what they have), or None where it cannot be read here.
 ///
-/// A row is (protocol, local, peer, state, recv_queue, send_queue, pid, program, role, accept_queue, accept_limit, seconds_left, uid, inode,
-/// cookie, owner); an owner is (name, place, (file, line, cell)) of what `mine` has, as (name, place, object). `source` "sock_diag" or
-/// "/proc/net/tcp" asks that one alone.
+/// `mine` is a list of (name, places or None, values); values of the type `plain` are sockets of Python's. `source` "sock_diag" or "/proc/net/tcp"
+/// asks that one alone.
 #[pyfunction]
-#[pyo3(name = "_port_table", signature = (port, mine, source=None))]
-pub(super) fn table<'py>(
-    py: Python<'py>,
+#[pyo3(name = "_port_table", signature = (port, mine, plain=None, source=None))]
+pub(super) fn table(
+    py: Python<'_>,
     port: Option<u16>,
-    mine: &Bound<'py, PyList>,
+    mine: &Bound<'_, PyList>,
+    plain: Option<&Bound<'_, PyType>>,
     source: Option<&str>,
-) -> PyResult<Option<(Bound<'py, PyList>, &'static str, usize)>> {
+) -> PyResult<Option<(PortRows, &'static str, usize)>> {
     let source = match source {
         None => None,
         Some("sock_diag") => Some(Source::SockDiag),
         Some("/proc/net/tcp") => Some(Source::Proc),
         Some(other) => return Err(PyValueError::new_err(format!("no source of rows is called {other:?}"))),
     };
-    let Some(table) = unhurried(py, || Ok(ports::table(port, source)))? else { return Ok(None) };
-    let mut values = Values {
-        py,
-        owners: Owners::of(mine)?,
-        this: std::process::id(),
-        addresses: HashMap::new(),
-        states: HashMap::new(),
-        programs: HashMap::new(),
+    let owners = Owners::of(mine, plain)?;
+    let Some(table) = unhurried(py, || Ok(ports::table(port, source, |row| owners.has(row))))? else { return Ok(None) };
+    let this = std::process::id();
+    let owned = |entry: Entry| {
+        let owner = owners.find(&entry, this).map(|place| owners::owner(mine, place)).transpose()?;
+        Ok(Owned { entry, owner })
     };
-    let rows = table.entries.iter().map(|entry| values.row(entry)).collect::<PyResult<Vec<_>>>()?;
+    let rows = table.entries.into_iter().map(owned).collect::<PyResult<_>>()?;
     let told = match table.source {
         Source::SockDiag => "sock_diag",
         Source::Proc => "/proc/net/tcp",
     };
-    Ok(Some((PyList::new(py, rows)?, told, table.closed_doors)))
+    Ok(Some((PortRows(Arc::new(rows)), told, table.closed_doors)))
 }
 
-/// Values that many rows have are made once: a table may have ten thousand rows.
-struct Values<'py> {
-    py: Python<'py>,
-    owners: Owners<'py>,
-    this: u32,
-    addresses: HashMap<SocketAddr, Bound<'py, PyAny>>,
-    states: HashMap<u8, Bound<'py, TcpState>>,
-    programs: HashMap<u32, Bound<'py, PyString>>,
+/// A socket as somebody else's table has it: host, port, the peer's host and port, and the state's number.
+type Told = (IpAddr, u16, Option<(IpAddr, u16)>, u8);
+
+/// The roles in a table that was read elsewhere, of rows (host, port, (host, port) of the peer or None, state); None where the table does not
+/// settle it.
+#[pyfunction]
+#[pyo3(name = "_port_roles")]
+pub(super) fn roles(rows: Vec<Told>) -> Vec<Option<&'static str>> {
+    let ends = |(host, port, peer, state): Told| {
+        let state = state::TcpState::from_number(state).unwrap_or(state::TcpState::CLOSED);
+        (SocketAddr::new(host, port), peer.map(SocketAddr::from), state)
+    };
+    let ends: Vec<ports::Ends> = rows.into_iter().map(ends).collect();
+    ports::roles(&ends).into_iter().map(|role| role.map(word)).collect()
 }
 
-impl<'py> Values<'py> {
-    fn row(&mut self, entry: &Entry) -> PyResult<Bound<'py, PyTuple>> {
-        let row = &entry.row;
-        let listens = row.accept_queue.is_some();
-        let fields = [
-            self.value(if row.v6 { "tcp6" } else { "tcp" })?,
-            self.address(row.local)?,
-            row.peer.map(|peer| self.address(peer)).transpose()?.unwrap_or_else(|| self.none()),
-            self.state(row.state)?,
-            self.value((!listens).then_some(row.recv_queue))?,
-            self.value((!listens).then_some(row.send_queue))?,
-            self.value(entry.pid)?,
-            self.program(entry)?,
-            self.value(entry.role.map(word))?,
-            self.value(row.accept_queue)?,
-            self.value(row.accept_limit)?,
-            self.value(row.rests.map(|left| left.as_secs_f64()))?,
-            self.value(row.uid)?,
-            self.value(row.inode)?,
-            self.value(row.cookie)?,
-            self.value(self.owners.find(entry, self.this))?,
-        ];
-        PyTuple::new(self.py, fields)
+struct Owned {
+    entry: Entry,
+    owner: Option<Owner>,
+}
+
+/// The rows of one look, made one by one.
+#[pyclass(frozen, sequence, module = "socklens._socklens", name = "_PortRows")]
+pub(super) struct PortRows(Arc<Vec<Owned>>);
+
+#[pymethods]
+impl PortRows {
+    fn __len__(&self) -> usize {
+        self.0.len()
     }
 
-    fn value<T: IntoPyObject<'py>>(&self, value: T) -> PyResult<Bound<'py, PyAny>> {
-        value.into_bound_py_any(self.py)
-    }
-
-    fn none(&self) -> Bound<'py, PyAny> {
-        self.py.None().into_bound(self.py)
-    }
-
-    fn address(&mut self, addr: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(known) = self.addresses.get(&addr) {
-            return Ok(known.clone());
+    fn __getitem__(&self, index: usize) -> PyResult<PortRow> {
+        if index >= self.0.len() {
+            return Err(PyIndexError::new_err("no such row"));
         }
-        let made = python_address(self.py, addr)?;
-        self.addresses.insert(addr, made.clone());
-        Ok(made)
+        Ok(PortRow { rows: self.0.clone(), index })
+    }
+}
+
+/// One row, as the kernel tells it, and what was found out about it.
+#[pyclass(frozen, module = "socklens._socklens", name = "_PortRow")]
+pub(super) struct PortRow {
+    rows: Arc<Vec<Owned>>,
+    index: usize,
+}
+
+impl PortRow {
+    fn owned(&self) -> &Owned {
+        &self.rows[self.index]
     }
 
-    fn state(&mut self, state: crate::core::TcpState) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(known) = self.states.get(&(state as u8)) {
-            return Ok(known.clone().into_any());
-        }
-        let made = Bound::new(self.py, TcpState::from(state))?;
-        self.states.insert(state as u8, made.clone());
-        Ok(made.into_any())
+    fn entry(&self) -> &Entry {
+        &self.owned().entry
     }
 
-    fn program(&mut self, entry: &Entry) -> PyResult<Bound<'py, PyAny>> {
-        let Some((pid, program)) = entry.pid.zip(entry.program.as_ref()) else { return Ok(self.none()) };
-        let text = self.programs.entry(pid).or_insert_with(|| PyString::new(self.py, program));
-        Ok(text.clone().into_any())
+    fn row(&self) -> &ports::Row {
+        &self.entry().row
+    }
+
+    fn listens(&self) -> bool {
+        self.row().accept_queue.is_some()
+    }
+}
+
+#[pymethods]
+impl PortRow {
+    #[getter]
+    fn protocol(&self) -> &'static str {
+        if self.row().v6 { "tcp6" } else { "tcp" }
+    }
+
+    #[getter]
+    fn local<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        python_address(py, self.row().local)
+    }
+
+    #[getter]
+    fn peer<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.row().peer.map(|peer: SocketAddr| python_address(py, peer)).transpose()
+    }
+
+    #[getter]
+    fn state(&self) -> TcpState {
+        TcpState::from(self.row().state)
+    }
+
+    #[getter]
+    fn recv_queue(&self) -> Option<u32> {
+        (!self.listens()).then_some(self.row().recv_queue)
+    }
+
+    #[getter]
+    fn send_queue(&self) -> Option<u32> {
+        (!self.listens()).then_some(self.row().send_queue)
+    }
+
+    #[getter]
+    fn pid(&self) -> Option<u32> {
+        self.entry().pid
+    }
+
+    #[getter]
+    fn program(&self) -> Option<&str> {
+        self.entry().pid.and(self.entry().program.as_deref())
+    }
+
+    #[getter]
+    fn role(&self) -> Option<&'static str> {
+        self.entry().role.map(word)
+    }
+
+    #[getter]
+    fn accept_queue(&self) -> Option<u32> {
+        self.row().accept_queue
+    }
+
+    #[getter]
+    fn accept_limit(&self) -> Option<u32> {
+        self.row().accept_limit
+    }
+
+    #[getter]
+    fn seconds_left(&self) -> Option<f64> {
+        self.row().rests.map(|left| left.as_secs_f64())
+    }
+
+    #[getter]
+    fn uid(&self) -> u32 {
+        self.row().uid
+    }
+
+    #[getter]
+    fn inode(&self) -> u64 {
+        self.row().inode
+    }
+
+    #[getter]
+    fn cookie(&self) -> u64 {
+        self.row().cookie
+    }
+
+    #[getter]
+    fn owner<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.owned().owner.as_ref().map(|owner| owner.told(py)).transpose()
     }
 }
 

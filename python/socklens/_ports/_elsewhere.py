@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from .._address import Address
-from .._socklens import TcpState
-from ._row import Raw
+from .._socklens import TcpState, _port_roles
+from ._row import Told
 
 # psutil's names, where they are not the RFC's.
 _STATES = {
@@ -22,7 +22,7 @@ _STATES = {
 }
 
 
-def table(port: int | None) -> tuple[list[Raw], str, int]:
+def table(port: int | None) -> tuple[list[Told], str, int]:
     """(rows, "psutil", how many processes hide what they have), in the form of the compiled half.
 
     Raises:
@@ -36,11 +36,11 @@ def table(port: int | None) -> tuple[list[Raw], str, int]:
         ) from None
     found, closed_doors = _connections(psutil)
     names: dict[int, str | None] = {}
-    listening = {conn.laddr.port for conn in found if conn.status == "LISTEN"}
-    rows = [_row(psutil, conn, listening, names) for conn in found if conn.laddr]
+    # The roles before any row is left out: they follow from all of them.
+    rows = _with_roles([_row(psutil, conn, names) for conn in found if conn.laddr])
     if port is not None:
-        rows = [row for row in rows if row[1].port == port or (row[2] is not None and row[2].port == port)]
-    rows.sort(key=lambda row: (row[1].port, row[3] != TcpState.LISTEN, row[1], row[2] or ("", 0)))
+        rows = [row for row in rows if row.local.port == port or (row.peer is not None and row.peer.port == port)]
+    rows.sort(key=lambda row: (row.local.port, row.state != TcpState.LISTEN, row.local, row.peer or ("", 0)))
     return rows, "psutil", closed_doors
 
 
@@ -75,25 +75,32 @@ class _Owned:
         )
 
 
-def _row(psutil: Any, conn: Any, listening: set[int], names: dict[int, str | None]) -> Raw:
-    state: TcpState = getattr(TcpState, _STATES.get(conn.status, conn.status))
-    peer = Address(conn.raddr.ip, conn.raddr.port) if conn.raddr else None
+def _row(psutil: Any, conn: Any, names: dict[int, str | None]) -> Told:
     pid = conn.pid or None
-    program = None if pid is None else _name(psutil, pid, names)
-    protocol = "tcp6" if conn.family.name == "AF_INET6" else "tcp"
-    role = _role(state, conn.laddr.port, peer, listening)
-    local = Address(conn.laddr.ip, conn.laddr.port)
-    return (protocol, local, peer, state, None, None, pid, program, role, None, None, None, None, 0, 0, None)
+    return Told(
+        protocol="tcp6" if conn.family.name == "AF_INET6" else "tcp",
+        local=Address(conn.laddr.ip, conn.laddr.port),
+        peer=Address(conn.raddr.ip, conn.raddr.port) if conn.raddr else None,
+        state=getattr(TcpState, _STATES.get(conn.status, conn.status)),
+        pid=pid,
+        program=None if pid is None else _name(psutil, pid, names),
+    )
 
 
-def _role(state: TcpState, port: int, peer: Address | None, listening: set[int]) -> str | None:
-    """Only what the ports settle; the rules of the compiled half need more than psutil tells."""
-    if peer is None:
-        return "listener" if state == TcpState.LISTEN else "bound"
-    if state == TcpState.SYN_SENT:
-        return "client"
-    here, there = port in listening, peer.port in listening
-    return None if here == there else "accepted" if here else "client"
+def _with_roles(rows: list[Told]) -> list[Told]:
+    """By the rules of the compiled half, as far as psutil tells what they need."""
+    roles = _port_roles([(*_end(row.local), row.peer and _end(row.peer), int(row.state)) for row in rows])
+    return [row._replace(role=None if _may_wait(row) else role) for row, role in zip(rows, roles, strict=True)]
+
+
+def _end(address: Address) -> tuple[str, int]:
+    """Without the zone, which says where an address is valid and is no part of it (RFC 4007)."""
+    return address.host.partition("%")[0], address.port
+
+
+def _may_wait(row: Told) -> bool:
+    """Whether it is a connection that nobody is known to have: it may wait to be accepted."""
+    return row.pid is None and row.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 
 
 def _name(psutil: Any, pid: int, names: dict[int, str | None]) -> str | None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from .._address import Address
 from .._socklens import _port_table
 from ._mine import sockets
-from ._row import PortRow
 from ._table import PortTable
 from ._wanted import AnyState, port_number
 
@@ -49,13 +48,12 @@ def ports(
 def look(port: int | None = None, *, source: str | None = None, local: dict[str, object] | None = None) -> PortTable:
     """The table, or its rows with one port at either end; `source` asks one teller alone: "sock_diag", "/proc/net/tcp", "psutil"."""
     with _uncollected():
-        told = None if source == "psutil" else _port_table(port, sockets(local or {}), source)
-        if told is None:
-            from ._elsewhere import table
+        told = None if source == "psutil" else _port_table(port, *sockets(local or {}), source)
+        if told is not None:
+            return PortTable.told(*told)
+        from ._elsewhere import table
 
-            told = table(port)
-        rows, told_by, closed_doors = told
-        return PortTable(map(PortRow, rows), told_by, closed_doors)
+        return PortTable.told(*table(port))
 
 
 @contextmanager

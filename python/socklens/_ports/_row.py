@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _cells
 from .._address import Address
 from .._socklens import TcpState
 
-Raw: TypeAlias = tuple[
-    str,
-    Address,
-    Address | None,
-    TcpState,
-    int | None,
-    int | None,
-    int | None,
-    str | None,
-    str | None,
-    int | None,
-    int | None,
-    float | None,
-    int | None,
-    int,
-    int,
-    tuple[str | None, object, tuple[str, int, int | None] | None] | None,
-]
-"""A row as the compiled half hands it over; `PortRow` names the fields in this order."""
+if TYPE_CHECKING:
+    from .._socklens import _PortRow
+
+
+class Told(NamedTuple):
+    """What was found out about a socket, as the compiled half hands it over too."""
+
+    protocol: str
+    local: Address
+    peer: Address | None
+    state: TcpState
+    recv_queue: int | None = None
+    send_queue: int | None = None
+    pid: int | None = None
+    program: str | None = None
+    role: str | None = None
+    accept_queue: int | None = None
+    accept_limit: int | None = None
+    seconds_left: float | None = None
+    uid: int | None = None
+    inode: int = 0
+    cookie: int = 0
+    owner: tuple[str | None, object, tuple[str, int, int | None] | None] | None = None
 
 
 class Role(StrEnum):
@@ -59,15 +63,15 @@ class Owner:
 class PortRow:
     """One socket at one moment, as the kernel's table has it. What the system does not tell is None."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_told",)
 
-    def __init__(self, raw: Raw) -> None:
-        self._raw = raw
+    def __init__(self, told: Told | _PortRow) -> None:
+        self._told = told
 
     @property
     def owner(self) -> Owner | None:
         """The variable of this program that has it, and the cell or line that made it; None for sockets of others."""
-        found = self._raw[15]
+        found = self._told.owner
         if found is None:
             return None
         name, place, site = found
@@ -77,67 +81,68 @@ class PortRow:
     @property
     def protocol(self) -> str:
         """``"tcp"``, or ``"tcp6"`` for a socket of IPv6, which may carry IPv4 too."""
-        return self._raw[0]
+        return self._told.protocol
 
     @property
     def local(self) -> Address:
         """This end of it."""
-        return self._raw[1]
+        return self._told.local
 
     @property
     def peer(self) -> Address | None:
         """The other end; None for a listener and for a socket that is only bound."""
-        return self._raw[2]
+        return self._told.peer
 
     @property
     def state(self) -> TcpState:
         """The TCP state; CLOSED for a socket that is only bound."""
-        return self._raw[3]
+        return self._told.state
 
     @property
     def recv_queue(self) -> int | None:
         """Bytes that wait to be read; None for a listener."""
-        return self._raw[4]
+        return self._told.recv_queue
 
     @property
     def send_queue(self) -> int | None:
         """Bytes that the peer has not acknowledged; None for a listener."""
-        return self._raw[5]
+        return self._told.send_queue
 
     @property
     def pid(self) -> int | None:
         """The process that has it open. None if no process has (TIME_WAIT, not accepted yet), or if this user may not know."""
-        return self._raw[6]
+        return self._told.pid
 
     @property
     def program(self) -> str | None:
         """The name of that process, as the program itself has set it: at most 15 bytes of anything."""
-        return self._raw[7]
+        return self._told.program
 
     @property
     def role(self) -> Role | None:
         """Its part: "listener", "accepted", "not accepted yet", "client" or "bound". Derived; None where the table does not settle it."""
-        return None if self._raw[8] is None else Role(self._raw[8])
+        role = self._told.role
+        return None if role is None else Role(role)
 
     @property
     def accept_queue(self) -> int | None:
         """How many connections wait to be accepted; None but for a listener."""
-        return self._raw[9]
+        return self._told.accept_queue
 
     @property
     def accept_limit(self) -> int | None:
         """The backlog that the kernel granted a listener; a Linux queue of n holds n + 1."""
-        return self._raw[10]
+        return self._told.accept_limit
 
     @property
     def seconds_left(self) -> float | None:
         """How long the kernel will keep what is left of a closed connection, in seconds: TIME_WAIT, and FIN_WAIT_2 that nobody has open."""
-        return self._raw[11]
+        return self._told.seconds_left
 
     @property
     def uid(self) -> int | None:
         """The number of the user whose socket it is."""
-        return self._raw[12]
+        return self._told.uid
 
     @property
     def note(self) -> str:
@@ -151,23 +156,23 @@ class PortRow:
             return "does not listen"
         if self.seconds_left is not None:
             return f"{self.seconds_left:.0f} s left"
-        return "closed by its program" if self._raw[13] == 0 and self.uid is not None else ""
+        return "closed by its program" if self._told.inode == 0 and self.uid is not None else ""
 
     @property
     def is_nameless(self) -> bool:
         """Whether a process has it open, and this user may not know which."""
-        return self.pid is None and self._raw[13] != 0
+        return self.pid is None and self._told.inode != 0
 
     @property
     def key(self) -> tuple[str, Address, Address | None, int]:
         """The same for one socket as long as it lives, and no other's: what `PortTable.diff` goes by."""
-        mark = self._raw[14] or (self._raw[13] if self.peer is None else 0)
+        mark = self._told.cookie or (self._told.inode if self.peer is None else 0)
         return (self.protocol, self.local, self.peer, mark)
 
     @property
     def inode(self) -> int:
         """The number of the open socket, as ``os.fstat(fd).st_ino`` has it; 0 if no process has it open."""
-        return self._raw[13]
+        return self._told.inode
 
     def to_dict(self) -> dict[str, object]:
         """Plain values by name, the endpoints split into host and port."""
@@ -190,11 +195,15 @@ class PortRow:
             "note": self.note,
         }
 
+    def _all(self) -> Told:
+        """Everything that was found out."""
+        return Told(*(getattr(self._told, name) for name in Told._fields))
+
     def __eq__(self, other: object) -> bool:
-        return self._raw == other._raw if isinstance(other, PortRow) else NotImplemented
+        return self._all() == other._all() if isinstance(other, PortRow) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._raw)
+        return hash(self._all())
 
     def __repr__(self) -> str:
         from ..display.ports import row_line

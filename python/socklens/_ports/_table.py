@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias, overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 from .._address import Address
 from ._diff import PortDiff, between
-from ._row import PortRow
+from ._row import PortRow, Told
 from ._wanted import AnyState, tests
+
+if TYPE_CHECKING:
+    from .._socklens import _PortRows
 
 _Key: TypeAlias = Callable[[PortRow], object]
 
@@ -27,14 +30,30 @@ class PortTable(Sequence[PortRow]):
     # As a dictionary, so that Shift-Tab explains it.
     __slots__ = {
         "_closed_doors": None,
-        "_rows": None,
+        "_made": None,
+        "_told": None,
         "source": 'Who has told the rows: "sock_diag", "/proc/net/tcp" or "psutil".',
     }
 
     def __init__(self, rows: Iterable[PortRow] = (), source: str = "", closed_doors: int = 0) -> None:
-        self._rows = tuple(rows)
+        self._made: tuple[PortRow, ...] | None = tuple(rows)
+        self._told: Sequence[Told] | _PortRows = ()
         self._closed_doors = closed_doors
         self.source = source
+
+    @classmethod
+    def told(cls, rows: Sequence[Told] | _PortRows, source: str, closed_doors: int) -> PortTable:
+        """The table of these rows, which are looked at when somebody asks."""
+        table = cls((), source, closed_doors)
+        table._told, table._made = rows, None
+        return table
+
+    @property
+    def _rows(self) -> tuple[PortRow, ...]:
+        if self._made is None:
+            told = self._told
+            self._made = tuple([PortRow(told[at]) for at in range(len(told))])
+        return self._made
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -67,8 +86,11 @@ class PortTable(Sequence[PortRow]):
             ValueError, TypeError, OverflowError: there is no such port, host, state or role.
         """
         asked = tests(port, host, state, pid, mine, role)
+        every = (*asked, *(() if where is None else (where,)))
+        if not every:
+            return self
         kept: Sequence[PortRow] = self._rows
-        for test in (*asked, *(() if where is None else (where,))):
+        for test in every:
             kept = [row for row in kept if test(row)]
         return self._with(kept)
 
@@ -109,7 +131,7 @@ class PortTable(Sequence[PortRow]):
         return PortTable(rows, self.source, self._closed_doors)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._told if self._made is None else self._made)
 
     @overload
     def __getitem__(self, key: int) -> PortRow: ...

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
@@ -120,6 +121,17 @@ pub(super) fn owners(mut wanted: HashSet<u64>) -> Owners {
     found
 }
 
+/// This process, as the owner of what it has open.
+pub(super) fn this_process() -> Owner {
+    let pid = std::process::id();
+    Owner { pid, program: name(pid) }
+}
+
+/// The inode of the socket that is open under a descriptor.
+pub(super) fn inode(descriptor: i32) -> Option<u64> {
+    sys::socket_inode(descriptor)
+}
+
 /// What this process has open: descriptors are small numbers, so each is asked about.
 fn look_here(pid: u32, wanted: &mut HashSet<u64>, found: &mut Owners) {
     const MOST: i32 = 1 << 16;
@@ -177,9 +189,9 @@ fn socket_inode(target: &[u8]) -> Option<u64> {
 }
 
 /// The name that the kernel has for a process: up to 15 bytes of anything, set by the program itself.
-fn name(pid: u32) -> Option<String> {
+fn name(pid: u32) -> Option<Arc<str>> {
     let bytes = fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into_owned())
+    Some(String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into())
 }
 
 /// The ports that the kernel gives away by itself (ip(7), ip_local_port_range).

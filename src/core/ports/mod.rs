@@ -16,11 +16,12 @@ mod table;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::TcpState;
 pub use role::Role;
-pub use table::{Entry, Table, table};
+pub use table::{Ends, Entry, Table, roles, table};
 
 /// One row of the kernel's table that keeps an address from being had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     pid: u32,
-    program: Option<String>,
+    program: Option<Arc<str>>,
 }
 
 /// Who has which socket, by inode.
@@ -122,6 +123,11 @@ struct Owners {
 
 fn inodes<'a>(rows: impl Iterator<Item = &'a Row>) -> HashSet<u64> {
     rows.map(|row| row.inode).filter(|&inode| inode != 0).collect()
+}
+
+/// The number by which the table has the socket that is open under a descriptor of this process; `None` if it is no socket, or not told here.
+pub fn inode(descriptor: i32) -> Option<u64> {
+    kernel::inode(descriptor)
 }
 
 /// The state of the connection between two endpoints; [`TcpState::CLOSED`] if there is none in the table. `None` if the table cannot be read.
@@ -170,7 +176,7 @@ pub fn holders(wanted: SocketAddr) -> Option<Vec<Holder>> {
     let mut owners = kernel::owners(inodes(rows.iter())).of;
     let owned = |row: Row| {
         let (pid, program) = owners.remove(&row.inode).map(|owner| (owner.pid, owner.program)).unzip();
-        Holder { local: row.local, peer: row.peer, state: row.state, pid, program: program.flatten() }
+        Holder { local: row.local, peer: row.peer, state: row.state, pid, program: program.flatten().map(|name| name.to_string()) }
     };
     Some(rows.into_iter().map(owned).collect())
 }

@@ -1,6 +1,7 @@
 //! What a socket is to others, derived from the whole table: who listens, who was accepted from a listener, who connected. Pure; where the table
 //! does not settle it there is no answer.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
@@ -24,8 +25,10 @@ pub enum Role {
 
 /// The listeners of a table by port, and its connections.
 pub(super) struct Roles<'a> {
+    rows: &'a [Row],
     listeners: HashMap<u16, Vec<&'a Row>>,
-    connections: HashSet<(SocketAddr, SocketAddr)>,
+    /// Only where somebody asks: on loopback nobody does.
+    connections: OnceCell<HashSet<(SocketAddr, SocketAddr)>>,
     given: Option<(u16, u16)>,
 }
 
@@ -36,8 +39,7 @@ impl<'a> Roles<'a> {
         for row in rows.iter().filter(|row| row.state == TcpState::LISTEN) {
             listeners.entry(row.local.port()).or_default().push(row);
         }
-        let connections = rows.iter().filter_map(|row| Some((plain(row.local), plain(row.peer?)))).collect();
-        Self { listeners, connections, given }
+        Self { rows, listeners, connections: OnceCell::new(), given }
     }
 
     /// The role of one of the rows.
@@ -74,7 +76,11 @@ impl<'a> Roles<'a> {
     /// Whether the peer of a connection is on this machine too.
     fn is_here(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         let (local, peer) = (plain(local), plain(peer));
-        peer.ip().is_loopback() || peer.ip() == local.ip() || self.connections.contains(&(peer, local))
+        peer.ip().is_loopback() || peer.ip() == local.ip() || self.connections().contains(&(peer, local))
+    }
+
+    fn connections(&self) -> &HashSet<(SocketAddr, SocketAddr)> {
+        self.connections.get_or_init(|| self.rows.iter().filter_map(|row| Some((plain(row.local), plain(row.peer?)))).collect())
     }
 
     /// Without any listener: a port that the kernel gives to clients, towards one that it does not give, on another machine.

@@ -1,6 +1,7 @@
 //! The whole table at one moment, with owners and roles: a frozen copy in a settled order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::role::{Role, Roles};
 use super::{Row, Selection, Source, inodes, kernel};
@@ -14,7 +15,7 @@ pub struct Entry {
     /// The process that has it open, if this user may know.
     pub pid: Option<u32>,
     /// That process's name.
-    pub program: Option<String>,
+    pub program: Option<Arc<str>>,
     /// Derived from the other rows, where they settle it.
     pub role: Option<Role>,
 }
@@ -32,18 +33,21 @@ pub struct Table {
 
 /// All TCP sockets of this network namespace, or those with this port at either end. `None` if the table cannot be read here.
 ///
-/// `source` asks one teller alone; without one, /proc is read where sock_diag is refused.
-pub fn table(port: Option<u16>, source: Option<Source>) -> Option<Table> {
+/// `source` asks one teller alone; without one, /proc is read where sock_diag is refused. `is_ours` tells the rows that the caller knows to be this
+/// process's: they need not be looked for among what processes have open.
+pub fn table(port: Option<u16>, source: Option<Source>, is_ours: impl Fn(&Row) -> bool) -> Option<Table> {
     let wanted = port.map_or(Selection::All, Selection::Either);
     let (rows, source) = match source {
         Some(Source::Proc) => (kernel::by_proc(wanted)?, Source::Proc),
         asked => kernel::rows(wanted).filter(|(_, told)| asked.is_none_or(|asked| asked == *told))?,
     };
-    let shown = |row: &Row| port.is_none_or(|port| row.local.port() == port || row.peer.is_some_and(|peer| peer.port() == port));
-    let owners = kernel::owners(inodes(rows.iter().filter(|row| shown(row))));
     let roles = Roles::of(&rows, kernel::given_ports());
-    let entry = |row: &Row| {
-        let owner = owners.of.get(&row.inode);
+    let shown = |row: &&Row| port.is_none_or(|port| row.local.port() == port || row.peer.is_some_and(|peer| peer.port() == port));
+    let rows: Vec<(&Row, bool)> = rows.iter().filter(shown).map(|row| (row, row.inode != 0 && is_ours(row))).collect();
+    let owners = kernel::owners(inodes(rows.iter().filter(|(_, ours)| !ours).map(|(row, _)| *row)));
+    let this = rows.iter().any(|(_, ours)| *ours).then(kernel::this_process);
+    let entry = |&(row, ours): &(&Row, bool)| {
+        let owner = if ours { this.as_ref() } else { owners.of.get(&row.inode) };
         Entry {
             row: row.clone(),
             pid: owner.map(|owner| owner.pid),
@@ -51,9 +55,34 @@ pub fn table(port: Option<u16>, source: Option<Source>) -> Option<Table> {
             role: roles.role(row),
         }
     };
-    let mut entries: Vec<Entry> = rows.iter().filter(|row| shown(row)).map(entry).collect();
+    let mut entries: Vec<Entry> = rows.iter().map(entry).collect();
     entries.sort_by_cached_key(|entry| order(&entry.row));
     Some(Table { entries, source, closed_doors: owners.closed_doors })
+}
+
+/// What somebody else's table tells of a socket: its end, the other one, and the state. Roles are derived from that.
+pub type Ends = (SocketAddr, Option<SocketAddr>, TcpState);
+
+/// The roles in a table that somebody else has read, by the same rules. Which connections nobody has accepted yet such a table does not tell.
+pub fn roles(ends: &[Ends]) -> Vec<Option<Role>> {
+    let row = |&(local, peer, state): &Ends| Row {
+        local,
+        peer,
+        state,
+        v6: local.is_ipv6(),
+        v6only: None,
+        recv_queue: 0,
+        send_queue: 0,
+        accept_queue: None,
+        accept_limit: None,
+        rests: None,
+        uid: 0,
+        inode: 1, // somebody has it
+        cookie: 0,
+    };
+    let rows: Vec<Row> = ends.iter().map(row).collect();
+    let roles = Roles::of(&rows, kernel::given_ports());
+    rows.iter().map(|row| roles.role(row)).collect()
 }
 
 fn order(row: &Row) -> (u16, bool, SocketAddr, Option<SocketAddr>, u64) {
@@ -72,7 +101,7 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let client = TcpStream::connect(addr).unwrap();
         for source in [Source::SockDiag, Source::Proc] {
-            let table = table(Some(addr.port()), Some(source)).unwrap();
+            let table = table(Some(addr.port()), Some(source), |_| false).unwrap();
             let seen: Vec<_> = table.entries.iter().map(|entry| (entry.row.state, entry.role, entry.pid)).collect();
             let me = Some(std::process::id());
             let expected = [
