@@ -10,6 +10,7 @@ use crate::core::state::TcpState;
 const HEADER: usize = 16; // struct nlmsghdr
 const MESSAGE: usize = 72; // struct inet_diag_msg
 const BY_FAMILY: u16 = 20; // SOCK_DIAG_BY_FAMILY
+const OF_TCP: u16 = 18; // TCPDIAG_GETSOCK
 const REQUEST: u16 = 1; // NLM_F_REQUEST
 const DUMP: u16 = 0x300; // NLM_F_ROOT | NLM_F_MATCH
 const ERROR: u16 = 2; // NLMSG_ERROR
@@ -35,6 +36,22 @@ pub(super) enum Family {
 pub(super) fn dump(family: Family, states: u32, local_port: u16, peer_port: u16) -> Vec<u8> {
     let (local, peer) = (SocketAddr::new(nobody(family), local_port), SocketAddr::new(nobody(family), peer_port));
     question(family, states, local, peer, DUMP, [0; 8])
+}
+
+/// Asks for the sockets of both families at once, in the older form of the question, which names none: the kernel then goes through its table of
+/// connections once and not twice, 4 ms each (perf, 10,000 connections). As [`dump`] else.
+pub(super) fn dump_both(states: u32, local_port: u16, peer_port: u16) -> Vec<u8> {
+    let mut bytes = dump(Family::V4, states, local_port, peer_port);
+    // `struct inet_diag_req` has the same length: family, the lengths of addresses, extensions; the endpoints; states; a second bit field.
+    let (states, ends) = (bytes[20..24].to_vec(), bytes[24..72].to_vec());
+    bytes[4..6].copy_from_slice(&OF_TCP.to_ne_bytes());
+    bytes[16..20].fill(0);
+    bytes[20..68].copy_from_slice(&ends);
+    bytes[68..72].copy_from_slice(&states);
+    bytes.extend([0; 4]);
+    let length = bytes.len() as u32;
+    bytes[..4].copy_from_slice(&length.to_ne_bytes());
+    bytes
 }
 
 /// Asks for the socket between two endpoints, with its TCP_INFO. The kernel answers with the listener if there is no such connection.
@@ -106,7 +123,7 @@ pub(super) fn parse(mut bytes: &[u8], rows: &mut Vec<Row>) -> Said {
                     errno => Said::Refused(errno),
                 };
             }
-            BY_FAMILY => rows.extend(row(body)),
+            BY_FAMILY | OF_TCP => rows.extend(row(body)),
             _ => {}
         }
         // Messages begin at multiples of four (NLMSG_ALIGN).

@@ -33,6 +33,11 @@ fn by_diag(wanted: Selection) -> io::Result<Vec<Row>> {
     };
     let mut rows = Vec::new();
     for &(states, local, peer) in questions {
+        let before = rows.len();
+        if ask(&diag::dump_both(states, local, peer), &mut rows).is_ok() {
+            continue;
+        }
+        rows.truncate(before);
         ask(&diag::dump(Family::V4, states, local, peer), &mut rows)?;
         match ask(&diag::dump(Family::V6, states, local, peer), &mut rows) {
             // A kernel without IPv6 has no second table.
