@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import sys
 import threading
@@ -73,3 +74,14 @@ def descriptors() -> Iterator[str]:
         # The one that listed the directory is closed by now.
         with contextlib.suppress(FileNotFoundError):
             yield f"descriptor {number} ({os.readlink(f'/proc/self/fd/{number}')})"
+
+
+@contextlib.contextmanager
+def seeded(seed: int | None = None) -> Iterator[int]:
+    """A seed for a random workload, another one each time if none is given; a failure tells it."""
+    chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    try:
+        yield chosen
+    except BaseException as error:
+        error.add_note(f"the seed was {chosen}")
+        raise

@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from helpers import need
@@ -38,6 +38,25 @@ def ss(local: Endpoint, peer: Endpoint | None = None) -> Row | None:
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     rows = [_ss_row(block) for block in re.split(r"\n(?=\S)", text) if block.strip()]
     return _one(rows, local, peer)
+
+
+Ends = tuple[Endpoint, Endpoint]
+
+
+def ss_table(port: int) -> dict[Ends, Row]:
+    """The connections with this port at either end, as ss tells them, by their endpoints."""
+    command = [need("ss"), "-tainmH", f"sport = :{port} or dport = :{port}"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    return _by_ends(_ss_row(block) for block in re.split(r"\n(?=\S)", text) if block.strip())
+
+
+def proc_table() -> dict[Ends, Row]:
+    """All connections as /proc/net/tcp and tcp6 tell them."""
+    return _by_ends(_proc_rows())
+
+
+def _by_ends(rows: Iterable[Row]) -> dict[Ends, Row]:
+    return {(row.local, row.peer): row for row in rows if row.state != 10}
 
 
 def proc(local: Endpoint, peer: Endpoint | None = None) -> Row | None:

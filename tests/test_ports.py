@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import socklens as sl
-from helpers import eventually
+from helpers import eventually, seeded
 from network import free_port, in_private_network, need_ipv6
 from oracles import ss
 from program import Program
@@ -84,7 +84,7 @@ def workload(seed: int) -> Iterator[list[tuple[sl.Address, sl.Address | None]]]:
 
 @pytest.mark.parametrize("source", ["sock_diag", "/proc/net/tcp"])
 def test_every_row_is_what_ss_tells(source: str) -> None:
-    with workload(random.randrange(1 << 32)) as ends:
+    with seeded() as seed, workload(seed) as ends:
         table = look(source=source)
         assert table.source == source
         for local, peer in ends:
@@ -106,7 +106,7 @@ def test_every_row_is_what_ss_tells(source: str) -> None:
 
 def test_every_row_is_what_psutil_tells() -> None:
     psutil = pytest.importorskip("psutil")
-    with workload(random.randrange(1 << 32)) as ends:
+    with seeded() as seed, workload(seed) as ends:
         told = {
             (sl.Address(*conn.laddr), sl.Address(*conn.raddr) if conn.raddr else None): conn
             for conn in psutil.net_connections("tcp")
