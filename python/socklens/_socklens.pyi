@@ -4,12 +4,14 @@
 from collections.abc import Callable, Sequence
 from socket import socket
 from types import EllipsisType, TracebackType
-from typing import Any, ClassVar, Final, Literal, Never, Self, SupportsIndex, TypeAlias, final
+from typing import Any, ClassVar, Final, Literal, Never, Self, SupportsIndex, TypeAlias, TypeVar, final
 
 from typing_extensions import Buffer
 
 from ._address import Address, Backlog
 from .aio import AsyncConnection, AsyncListener
+
+_T = TypeVar("_T")
 
 # Seconds; None waits for ever; 0 never waits; left out (...), the object's own `timeout` holds. A _Try is for the awaitable twins alone.
 _Timeout: TypeAlias = float | EllipsisType | _Try | None
@@ -35,6 +37,7 @@ __all__ = [
     "_Connecting",
     "_Here",
     "_OnItsWay",
+    "_Paused",
     "_PortRow",
     "_PortRows",
     "_Reactor",
@@ -53,6 +56,7 @@ __all__ = [
     "_record_call",
     "_record_clock",
     "_record_number",
+    "_record_paused",
     "_resolve",
     "_seconds",
     "_serve_in_tasks",
@@ -567,6 +571,12 @@ class _Recording:
     def events(self, start: int) -> tuple[int, list[tuple[Any, ...]]]: ...
     def stop(self) -> None: ...
 
+@final
+class _Paused:
+    def again(self, attempt: Callable[..., _T], timeout: float | _Try) -> _T: ...
+    def end(self, kind: str, text: str) -> None: ...
+
+def _record_paused() -> _Paused | None: ...
 def _record_clock() -> int: ...
 def _record_number() -> int: ...
 def _record_call(

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::arguments::{Count, python_address};
 use super::info::TcpState;
@@ -58,6 +59,38 @@ fn word(way: Way) -> &'static str {
         Way::In => "in",
         Way::Back => "back",
     }
+}
+
+/// A call of a task that waits to try again, while somebody records.
+#[pyclass(frozen, module = "socklens._socklens", name = "_Paused")]
+pub(super) struct Paused(parking_lot::Mutex<record::Paused>);
+
+#[pymethods]
+impl Paused {
+    /// Another try of it: `attempt(timeout=timeout)`.
+    fn again<'py>(&self, attempt: &Bound<'py, PyAny>, timeout: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = attempt.py();
+        let names = PyDict::new(py);
+        names.set_item(intern!(py, "timeout"), timeout)?;
+        let so_far = *self.0.lock();
+        let answer = so_far.resumed(|| attempt.call((), Some(&names)));
+        if let Some(paused) = record::Paused::last() {
+            *self.0.lock() = *paused;
+        }
+        answer
+    }
+
+    /// There is no other try, because of an exception of this class that says this.
+    fn end(&self, kind: String, text: String) {
+        self.0.lock().end(Failure { kind: kind.into(), code: None, text });
+    }
+}
+
+/// The call of this thread whose try has just come to nothing; None if nobody records.
+#[pyfunction]
+#[pyo3(name = "_record_paused")]
+pub(super) fn paused() -> Option<Paused> {
+    record::Paused::last().map(|paused| Paused(parking_lot::Mutex::new(*paused)))
 }
 
 /// Nanoseconds on the clock of all recordings.

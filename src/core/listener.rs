@@ -164,7 +164,7 @@ impl Listener {
         let call = record::Call::begin();
         let accepted = self.next_client("accept", wait);
         match call {
-            Some(call) if accepted.as_ref().is_err_and(Error::is_try) => call.forget(),
+            Some(call) if accepted.as_ref().is_err_and(Error::is_try) => call.pause("accept", self.whose()),
             Some(call) => {
                 record::note(|notes| notes.made = accepted.as_ref().ok().map(Connection::number));
                 let peer = accepted.as_ref().ok().map(Connection::peer_addr);

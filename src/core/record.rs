@@ -2,7 +2,8 @@
 //! nobody does. Nothing is decided here, and no other lock is taken while this one is held.
 //!
 //! A door of the house (`Connection::recorded`, `Listener::accept`, `connect`) opens a [`Call`] and ends it; between the two, whoever counts bytes
-//! under the lock of their direction leaves a note of them for the call of its own thread, so that the numbers fit the order of the stream.
+//! under the lock of their direction leaves a note of them for the call of its own thread, so that the numbers fit the order of the stream. A task of
+//! an event loop tries again and again: its call is paused after a try that came to nothing, and goes on with the next.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -51,6 +52,23 @@ impl Notes {
     const NONE: Self = Self { moved: None, head: Head::EMPTY, end_seen: false, reset: false, before: None, after: None, made: None };
 }
 
+impl Notes {
+    /// Those of a try and of the next one; of bytes only what follows on what was there.
+    fn and(mut self, mut next: Self) -> Self {
+        if let (Some(one), Some(two)) = (self.moved, next.moved) {
+            if one.way == two.way && one.at.map(|at| at + one.count as i64) == two.at {
+                next.moved = Some(Moved { count: one.count + two.count, ..one });
+                self.head.push(next.head.as_slice());
+                next.head = self.head;
+            }
+        } else if next.moved.is_none() {
+            (next.moved, next.head) = (self.moved, self.head);
+        }
+        next.before = self.before.or(next.before);
+        next
+    }
+}
+
 static ACTIVE: AtomicU32 = AtomicU32::new(0);
 static NUMBERS: AtomicU32 = AtomicU32::new(0);
 static RINGS: OnceLock<Forked<Rings>> = OnceLock::new();
@@ -59,6 +77,10 @@ static NAMES: OnceLock<fn() -> Option<String>> = OnceLock::new();
 
 thread_local! {
     static NOTES: Cell<Notes> = const { Cell::new(Notes::NONE) };
+    /// The call that was paused last, for the task to take along.
+    static PAUSED: Cell<Option<Box<Paused>>> = const { Cell::new(None) };
+    /// The call that the next one goes on with.
+    static RESUMED: Cell<Option<Box<Paused>>> = const { Cell::new(None) };
     static NAME: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 
@@ -90,6 +112,8 @@ pub struct Call {
     began: u64,
     /// Those of the call that this one interrupts, if it is a signal handler's.
     outer: Notes,
+    /// What it goes on with, if that is the same call.
+    resumed: Option<Box<Paused>>,
 }
 
 impl Call {
@@ -101,19 +125,64 @@ impl Call {
 
     #[cold]
     fn begin_now() -> Self {
-        Self { began: now(), outer: NOTES.take() }
+        Self { began: now(), outer: NOTES.take(), resumed: RESUMED.take() }
     }
 
     /// Ends, and is kept.
     #[cold]
     pub fn end(self, call: &'static str, whose: Whose, error: Option<&Error>) {
-        let notes = NOTES.replace(self.outer);
-        keep(event(call.into(), self.began, now(), whose, notes, error.map(failure)));
+        let Paused { began, notes, .. } = self.so_far(call, whose);
+        keep(event(call.into(), began, now(), whose, notes, error.map(failure)));
+    }
+
+    /// Has come to nothing yet: the task will try again.
+    #[cold]
+    pub fn pause(self, call: &'static str, whose: Whose) {
+        let so_far = self.so_far(call, whose);
+        PAUSED.set(Some(Box::new(so_far)));
     }
 
     /// Ends as if it had never been.
     pub fn forget(self) {
         NOTES.set(self.outer);
+    }
+
+    fn so_far(self, call: &'static str, whose: Whose) -> Paused {
+        let notes = NOTES.replace(self.outer);
+        // Python may run something else between a task's resumption and its try: a destructor that closes another socket.
+        match self.resumed.filter(|before| before.call == call && before.whose.socket == whose.socket) {
+            Some(before) => Paused { notes: before.notes.and(notes), ..*before },
+            None => Paused { call, whose, began: self.began, notes },
+        }
+    }
+}
+
+/// A call of a task that waits to try again.
+#[derive(Clone, Copy, Debug)]
+pub struct Paused {
+    call: &'static str,
+    whose: Whose,
+    began: u64,
+    notes: Notes,
+}
+
+impl Paused {
+    /// The call that this thread has paused last, if nobody has taken it yet.
+    pub fn last() -> Option<Box<Self>> {
+        PAUSED.take()
+    }
+
+    /// Makes another try of it; if that comes to nothing, [`last`](Self::last) has the call again.
+    pub fn resumed<T>(&self, attempt: impl FnOnce() -> T) -> T {
+        RESUMED.set(Some(Box::new(*self)));
+        let answer = attempt();
+        RESUMED.set(None);
+        answer
+    }
+
+    /// Ends it: there will be no other try.
+    pub fn end(&self, failure: Failure) {
+        keep(event(self.call.into(), self.began, now(), self.whose, self.notes, Some(failure)));
     }
 }
 
@@ -313,7 +382,31 @@ mod tests {
         inner.end("inner", NOBODY, None);
         let notes = NOTES.get();
         assert!(notes.end_seen && !notes.reset);
-        outer.forget();
+        outer.end("outer", NOBODY, None);
+    }
+
+    #[test]
+    fn a_paused_call_goes_on_as_the_same_one_and_no_other_does() {
+        let on = Recording::start(100_000);
+        let moved = |at: i64, count| Some(Moved { way: Way::Out, at: Some(at), count });
+        let call = Call::begin_now();
+        note(|notes| (notes.moved, notes.head) = (moved(10, 2), Head::of(b"ab")));
+        call.pause("sendall", NOBODY);
+        let paused = Paused::last().unwrap();
+        assert!(Paused::last().is_none());
+        let other = Whose { socket: NOBODY.socket + 1, ..NOBODY };
+        paused.resumed(|| Call::begin_now().end("close", other, None));
+        paused.resumed(|| {
+            let call = Call::begin_now();
+            note(|notes| (notes.moved, notes.head) = (moved(12, 3), Head::of(b"cde")));
+            call.end("sendall", NOBODY, None);
+        });
+        Call::begin_now().end("recv", NOBODY, None);
+        let (_, events) = on.events(0);
+        let find = |name: &str| events.iter().find(|event| event.call == name && event.socket / 10 == NOBODY.socket / 10).unwrap();
+        let whole = find("sendall");
+        assert_eq!((whole.began, whole.moved, whole.head.as_slice()), (paused.began, moved(10, 5), &b"abcde"[..]));
+        assert!(find("close").began > paused.began && find("recv").began > paused.began);
     }
 
     #[test]

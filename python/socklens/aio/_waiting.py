@@ -10,10 +10,14 @@ import itertools
 import os
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import EllipsisType
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from .._socklens import Connection, _OnItsWay, _Readiness, _seconds, _Try
+from .._socklens import Connection, _OnItsWay, _Readiness, _record_paused, _seconds, _Try
+
+if TYPE_CHECKING:
+    from .._socklens import _Paused
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -77,9 +81,35 @@ async def later(
 ) -> T:
     """The same for a call that has been tried."""
     loop = _event_loop()
+    paused = _record_paused()
+    if paused is not None:
+        attempt = partial(_again, paused, attempt)
     if seconds == 0:
         # For the exception that says so.
         return attempt(timeout=0)
+    try:
+        return await _ready(loop, target, attempt, seconds, write, way)
+    except (asyncio.CancelledError, GeneratorExit) as error:
+        # Whatever else ends it comes out of a try, which has told of it.
+        if paused is not None:
+            paused.end(type(error).__name__, "the task was cancelled while it waited")
+        raise
+
+
+def _again(paused: _Paused, attempt: Attempt[T], *, timeout: float | _Try) -> T:
+    """A try of a call that a recording shows as one, from its first try on."""
+    return paused.again(attempt, timeout)
+
+
+async def _ready(
+    loop: asyncio.AbstractEventLoop,
+    target: Target,
+    attempt: Attempt[T],
+    seconds: float | None,
+    write: bool,
+    way: _OnItsWay | None,
+) -> T:
+    """Tries again whenever it is worth it."""
     limit = None if seconds is None else loop.time() + seconds
     hub = _Hub.of(loop)
     if not write and isinstance(target, Connection) and hub.nobody_waits and target._spins():

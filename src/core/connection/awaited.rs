@@ -62,11 +62,10 @@ impl Connection {
     }
 
     fn write_on(&self, doing: &'static str, parts: [&[u8]; 2], way: &mut OnItsWay, wait: &mut Wait<'_>) -> Result<bool> {
-        let (call, before) = (Call::begin(), way.sent);
+        let call = Call::begin();
         let result = self.step_on(doing, parts, way, wait);
         match call {
-            // A try that came to nothing is no event.
-            Some(call) if matches!(result, Ok(false)) && way.sent == before => call.forget(),
+            Some(call) if matches!(result, Ok(false)) => call.pause(doing, self.whose()),
             Some(call) => self.tell(call, doing, result.as_ref().err()),
             None => {}
         }

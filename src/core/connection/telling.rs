@@ -45,7 +45,7 @@ impl Connection {
     #[cold]
     pub(super) fn tell(&self, call: Call, doing: &'static str, error: Option<&Error>) {
         if error.is_some_and(Error::is_try) {
-            return call.forget();
+            return call.pause(doing, self.whose());
         }
         record::note(|notes| {
             // Only where a call can have found it changed: the look costs more than all the rest.

@@ -1,0 +1,178 @@
+"""The promise: a story shows an awaited call as one call, from its first try to its end, as it shows one that blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import socklens as sl
+from awaiting import asleep
+from flow import SMALL, ends, stream
+from socklens import Connection, Event, Story
+
+Pair = tuple[Connection, Connection]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+# Each call that reads, and what the peer has to send for it.
+READS: dict[str, tuple[Callable[[Connection], Any], bytes]] = {
+    "recv": (lambda conn: conn.aio.recv(), b"ping"),
+    "peek": (lambda conn: conn.aio.peek(), b"ping"),
+    "recv_exactly": (lambda conn: conn.aio.recv_exactly(4), b"ping"),
+    "recv_line": (lambda conn: conn.aio.recv_line(), b"ping\n"),
+    "recv_frame": (lambda conn: conn.aio.recv_frame(prefix=1), b"\x04ping"),
+    "lines": (lambda conn: anext(conn.aio.lines()), b"ping\n"),
+}
+
+
+def the_one(story: Story, call: str, of: Connection) -> Event:
+    found = [event for event in story.events if event.call == call and event.local == of.local_addr]
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_begins_with_its_first_try(name: str, pair: Pair, run: Run) -> None:
+    client, server = pair
+    read, data = READS[name]
+
+    async def main() -> Any:
+        task = asyncio.ensure_future(read(server))
+        await asleep(task)
+        client.send(data[:2])
+        client.send(data[2:])
+        return await task
+
+    with sl.record() as story:
+        assert b"pi" in run(main())
+    (event,) = [event for event in story.events if event.local == server.local_addr]
+    first = min(event.began for event in story.events if event.call == "send")
+    assert event.began < first < event.ended
+    assert event.error is None
+    marks = [mark for mark in story._layout().marks if event.number in mark.numbers]
+    assert marks[0].top < marks[0].row, "waiting is length"
+
+
+def test_a_sendall_in_steps_is_one_call(run: Run) -> None:
+    size = 600_000
+    with ends(recv_buffer=SMALL, send_buffer=SMALL) as (client, server), sl.record() as story:
+
+        async def main() -> None:
+            task = asyncio.ensure_future(client.aio.sendall(stream(0, size)))
+            await asleep(task)
+            assert await server.aio.recv_exactly(size) == stream(0, size)
+            await task
+
+        run(main())
+        event = the_one(story, "sendall", client)
+        assert (event.direction, event.offset, event.count, event.head) == ("out", 0, size, stream(0, 32))
+        assert [row.count for row in story.ledger()] == [size]
+
+
+def test_a_cancelled_call_is_shown_as_such(pair: Pair, run: Run) -> None:
+    client, server = pair
+
+    async def main() -> None:
+        task = asyncio.ensure_future(server.aio.recv())
+        await asleep(task)
+        client.shutdown("recv")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        client.send(b"later")
+        assert await server.aio.recv() == b"later"
+
+    with sl.record() as story:
+        run(main())
+    cancelled, read = [event for event in story.events if event.call == "recv"]
+    assert (cancelled.error, cancelled.count) == ("CancelledError", None)
+    assert "cancelled" in (cancelled.message or "")
+    between = next(event for event in story.events if event.call == "shutdown")
+    assert cancelled.began < between.began < cancelled.ended < read.began
+    assert "CancelledError" in story.to_svg()
+
+
+def test_a_cancelled_sendall_has_the_bytes_that_had_gone(run: Run) -> None:
+    with ends(recv_buffer=SMALL, send_buffer=SMALL) as (client, _server), sl.record() as story:
+
+        async def main() -> None:
+            task = asyncio.ensure_future(client.aio.sendall(stream(0, 600_000)))
+            await asleep(task)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        run(main())
+        event = the_one(story, "sendall", client)
+        assert (event.error, event.count) == ("CancelledError", client.totals.sent)
+        assert client.totals.sent > 0
+
+
+def test_a_timeout_and_a_close_end_it_as_they_end_others(pair: Pair, run: Run) -> None:
+    client, server = pair
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await server.aio.recv(timeout=0.05)
+        task = asyncio.ensure_future(client.aio.recv_line())
+        await asleep(task)
+        client.close()
+        with pytest.raises(sl.ClosedError):
+            await task
+
+    with sl.record() as story:
+        run(main())
+    late, ended = the_one(story, "recv", server), the_one(story, "recv_line", client)
+    assert (late.error, ended.error) == ("TimeoutError", "ClosedError")
+    assert late.seconds >= 0.05
+    assert ended.began < the_one(story, "close", client).began < ended.ended
+
+
+def test_an_accept_waits_for_its_client(listener: sl.Listener, run: Run) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(listener.aio.accept())
+        await asleep(task)
+        with await sl.aio.connect(listener.local_addr), await task:
+            pass
+
+    with sl.record() as story:
+        run(main())
+    (accept,) = [event for event in story.events if event.call == "accept"]
+    (connect,) = [event for event in story.events if event.call == "connect"]
+    assert accept.began < connect.began < accept.ended
+
+
+def test_tasks_that_wait_at_once_keep_to_their_own_begin(run: Run) -> None:
+    with ends() as (one, other), ends() as (two, third), sl.record() as story:
+
+        async def main() -> None:
+            first = asyncio.ensure_future(other.aio.recv())
+            await asleep(first)
+            one.send(b"")  # a call between the two
+            second = asyncio.ensure_future(third.aio.recv())
+            await asleep(first, second)
+            two.send(b"b")
+            assert await second == b"b"
+            one.send(b"a")
+            assert await first == b"a"
+
+        run(main())
+        early, late = the_one(story, "recv", other), the_one(story, "recv", third)
+        assert early.began < late.began < late.ended < early.ended
+
+
+def test_a_wait_that_began_before_the_recording_begins_with_it(pair: Pair, run: Run) -> None:
+    client, server = pair
+
+    async def main() -> Story:
+        task = asyncio.ensure_future(server.aio.recv())
+        await asleep(task)
+        with sl.record() as story:
+            client.send(b"x")
+            assert await task == b"x"
+        return story
+
+    story = run(main())
+    assert [event.call for event in story.events] == ["send", "recv"]
+    assert all(event.began >= 0 for event in story.events)
