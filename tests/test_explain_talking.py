@@ -16,6 +16,7 @@ import pytest
 import socklens as sl
 from explaining import explained, seen
 from helpers import eventually
+from network import need_ipv6
 from program import Program
 from socklens import Cause
 
@@ -309,3 +310,44 @@ def test_where_it_was_closed() -> None:
     with sl.listen() as listener:
         assert listener.closed_at is None
     assert str(listener.closed_at).startswith(__file__) or file in str(listener.closed_at)
+
+
+def test_an_ipv4_peer_of_a_dual_stack_listener() -> None:
+    """One end shows the other's address in IPv6's form, and they are still the two ends of one connection."""
+    need_ipv6()
+    with sl.listen("::", 0, dual_stack=True) as listener:
+        client = sl.connect("127.0.0.1", listener.local_addr.port, timeout=10)
+        with client, listener.accept(timeout=10) as server:
+            assert server.peer_addr.host == "::ffff:127.0.0.1"
+            with pytest.raises(TimeoutError) as error:
+                client.recv(timeout=0.01)
+            found = sl.explain(error.value)
+            assert "the other end is `server`" in str(found)
+
+
+@pytest.mark.parametrize("way", ["detach", "to_socket"])
+def test_where_it_was_given_away(pair: Pair, way: str) -> None:
+    client, _server = pair
+    with sl.listen() as listener:
+        for thing in (client, listener):
+            given = getattr(thing, way)()
+            socket.socket(fileno=given).close() if way == "detach" else given.close()
+            assert thing.closed
+            assert re.search(rf"{os.path.basename(__file__)}, line \d+$", str(thing.closed_at))
+    with pytest.raises(sl.ClosedError) as error:
+        client.recv()
+    found = sl.explain(error.value)
+    assert found.cause is Cause.CLOSED_HERE
+    assert "has given its socket away, in" in str(found.evidence)
+    assert way in found.next_step
+    assert "close()" not in found.next_step
+
+
+def test_bytes_that_keep_it_from_being_given_away_leave_it_open(pair: Pair) -> None:
+    client, server = pair
+    client.send(b"a\nb")
+    assert server.recv_line(timeout=10) == b"a\n"
+    eventually(lambda: server.input_buffer.rust)
+    with pytest.raises(BufferError):
+        server.detach()
+    assert (server.closed, server.closed_at) == (False, None)

@@ -14,6 +14,7 @@ from flow import SMALL, arrived, ends, settle, stream, stuff
 from helpers import eventually
 from hypothesis import given
 from hypothesis import strategies as st
+from network import need_ipv6
 from socklens import Address
 from socklens.display.ends import EndView, PairView, SendsView, pair_view
 from socklens.display.escape import cells
@@ -159,6 +160,18 @@ def test_the_other_end_is_found_in_this_program(listener: sl.Listener) -> None:
             assert sl.lens((other, accepted)).view == sl.lens(other, accepted).view
             with pytest.raises(ValueError, match="not the two ends of one connection"):
                 sl.lens(client, accepted)
+
+
+def test_an_ipv4_client_of_a_dual_stack_listener() -> None:
+    need_ipv6()
+    with sl.listen("::", 0, dual_stack=True) as listener:
+        client = sl.connect("127.0.0.1", listener.local_addr.port, timeout=10)
+        with client, listener.accept(timeout=10) as server:
+            client.send(b"hello")
+            eventually(lambda: len(server.input_buffer) == 5)
+            for seen in (sl.lens(client, server), sl.lens(client), sl.lens(server)):
+                assert seen.holds is True
+                assert sum(flow.law.queue or 0 for flow in seen.flows) == 5
 
 
 def test_what_is_no_connection_is_refused(pair: tuple[sl.Connection, sl.Connection]) -> None:

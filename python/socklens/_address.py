@@ -41,6 +41,18 @@ class Address(tuple):  # type: ignore[type-arg]  # two elements of different typ
         return format(str(self), spec)
 
 
+def same(one: Address | None, other: Address | None) -> bool:
+    """Whether two endpoints are one: a dual-stack socket shows an IPv4 address in IPv6's form (RFC 4291 section 2.5.5.2)."""
+    if one is None or other is None:
+        return one is other
+    return one.port == other.port and _plain(one) == _plain(other)
+
+
+def _plain(address: Address) -> str:
+    host = address.host
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
 class Backlog(tuple):  # type: ignore[type-arg]
     """A listener's accept queue: a named tuple ``(waiting, limit)``, both in connections.
 

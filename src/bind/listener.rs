@@ -122,6 +122,7 @@ impl Listener {
     }
 
     /// Where in the program it was closed: file and line, or notebook cell. None while it is open, and where no line of Python closed it.
+    /// After `detach` and `to_socket`, where the socket was given away.
     #[getter]
     fn closed_at(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.closing.describe(py)
@@ -269,12 +270,14 @@ impl Listener {
     /// Gives the open descriptor away and returns its number; the caller owns it, and this object counts as closed.
     fn detach(&self, py: Python<'_>) -> PyResult<i64> {
         let socket = releasing(py, |patience| self.core.detach("detach", patience)).map_err(plainly(py))?;
+        self.closing.here(py, false);
         Ok(handover::give(socket) as i64)
     }
 
     /// Gives the socket to Python: returns a `socket.socket`, and this object counts as closed.
     fn to_socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let socket = releasing(py, |patience| self.core.detach("to_socket", patience)).map_err(plainly(py))?;
+        self.closing.here(py, false);
         handover::as_python(py, socket, self.core.timeout())
     }
 

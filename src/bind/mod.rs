@@ -53,7 +53,7 @@ mod _socklens {
     #[pymodule_export]
     use super::patience::serve_in_tasks;
     #[pymodule_export]
-    use super::ports::{PortRow, PortRows, roles, table};
+    use super::ports::{PortRow, PortRows, roles, some, table};
     #[pymodule_export]
     use super::receiving::Lines;
     #[pymodule_export]

@@ -3,8 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple, PyType};
 
@@ -12,7 +13,7 @@ use super::arguments::python_address;
 use super::info::TcpState;
 use super::owners::{self, Owner, Owners};
 use super::patience::unhurried;
-use crate::core::ports::{self, Entry, Role, Source};
+use crate::core::ports::{self, Entry, Kind, Role, Source};
 use crate::core::state;
 
 /// The table at one moment as (rows, source, processes that hide what they have), or None where it cannot be read here.
@@ -47,6 +48,26 @@ pub(super) fn table(
         Source::Proc => "/proc/net/tcp",
     };
     Ok(Some((PortRows(Arc::new(rows)), told, table.closed_doors)))
+}
+
+/// Rows of one kind, "listening", "bound" or "connected", with a local port or 0 for any, of a family or of both, as far as they were told within so
+/// many seconds; and whether these are all. Whose they are, and their roles, are not looked for.
+#[pyfunction]
+#[pyo3(name = "_port_rows")]
+pub(super) fn some(py: Python<'_>, kind: &str, port: u16, v6: Option<bool>, seconds: f64) -> PyResult<(PortRows, bool)> {
+    let kind = match kind {
+        "listening" => Kind::Listening,
+        "bound" => Kind::Bound,
+        "connected" => Kind::Connected,
+        other => return Err(PyValueError::new_err(format!("no kind of rows is called {other:?}"))),
+    };
+    let until = Instant::now() + Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX / 4);
+    let (rows, whole) = unhurried(py, || Ok(ports::some(kind, v6, port, until)))?.map_err(|error| match error.raw_os_error() {
+        Some(code) => PyOSError::new_err((code, error.to_string())),
+        None => PyOSError::new_err(error.to_string()),
+    })?;
+    let owned = |row| Owned { entry: Entry { row, pid: None, program: None, role: None }, owner: None };
+    Ok((PortRows(Arc::new(rows.into_iter().map(owned).collect())), whole))
 }
 
 /// A socket as somebody else's table has it: host, port, the peer's host and port, and the state's number.

@@ -25,6 +25,11 @@ class Budget:
         """Whether no further look may begin."""
         return monotonic() >= self._until
 
+    @property
+    def left(self) -> float:
+        """Seconds until then; 0 if it is over."""
+        return max(self._until - monotonic(), 0.0)
+
     def spent(self, what: str) -> bool:
         """Whether the time is over; then it is noted that `what` was not looked at."""
         if not self.over:

@@ -10,8 +10,8 @@ from ._diagnosis import Fact
 
 if TYPE_CHECKING:
     from ._budget import Budget
-    from ._diag import Row
     from ._process import Named
+    from ._tables import Row
 
 SHOWN = 40
 """Bytes that a fact shows."""
@@ -38,7 +38,7 @@ class Case:
     def saw_listener(self, row: Row) -> None:
         """Adds who listens, with what waits to be accepted."""
         self.saw(f"{self.owners.describe(row)} listens on {row.local}", _tables.TABLE)
-        if row.recv_queue:
+        if row.accept_queue:
             self.saw(f"on {row.local}, {queue(row)}", _tables.TABLE)
 
     @property
@@ -65,13 +65,14 @@ class Case:
 
 def queue(row: Row) -> str:
     """A listener's accept queue in words. A backlog of n lets n + 1 wait (listen(2), sk_acceptq_is_full)."""
-    waits = "connection waits" if row.recv_queue == 1 else "connections wait"
-    return f"{row.recv_queue} {waits} to be accepted, of {row.send_queue + 1} that may"
+    waiting, limit = row.accept_queue or 0, row.accept_limit or 0
+    waits = "connection waits" if waiting == 1 else "connections wait"
+    return f"{waiting} {waits} to be accepted, of {limit + 1} that may"
 
 
 def is_full(row: Row) -> bool:
     """Whether a listener takes no more connections until one is accepted."""
-    return row.recv_queue > row.send_queue
+    return (row.accept_queue or 0) > (row.accept_limit or 0)
 
 
 def shown(data: bytes) -> str:

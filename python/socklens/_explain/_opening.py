@@ -10,15 +10,15 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from .. import TcpState
 from .._address import Address
 from ..display.escape import escape, quoted
 from . import _machine, _process, _scene, _tables
 from ._case import Case, is_full, queue
-from ._diag import TIME_WAIT
 from ._diagnosis import Cause
 
 if TYPE_CHECKING:
-    from ._diag import Row
+    from ._tables import Row
 
 Verdict = tuple[Cause, str]
 
@@ -139,7 +139,7 @@ def in_use(case: Case) -> Verdict:
         _saw_connection(case, row)
     if len(rows) > _MOST:
         case.saw(f"and {len(rows) - _MOST} more connections of port {target.port}", _tables.TABLE)
-    if rows and all(row.state == TIME_WAIT for row in rows):
+    if rows and all(row.state == TcpState.TIME_WAIT for row in rows):
         longest = max(row.seconds_left or 0 for row in rows)
         return (
             Cause.TIME_WAIT,
@@ -282,14 +282,12 @@ def _remedy(case: Case, row: Row) -> str:
 
 
 def _saw_connection(case: Case, row: Row) -> None:
-    if row.state == TIME_WAIT:
+    if row.state == TcpState.TIME_WAIT:
         left = f", for {row.seconds_left:.0f} s more" if row.seconds_left is not None else ""
         case.saw(f"the old connection {row.local} -> {row.peer} rests in TIME_WAIT{left}", _tables.TABLE)
     else:
         who = case.owners.describe(row)
-        case.saw(
-            f"a connection {row.local} -> {row.peer} has it, in state {_tables.state(row)}, of {who}", _tables.TABLE
-        )
+        case.saw(f"a connection {row.local} -> {row.peer} has it, in state {row.state.name}, of {who}", _tables.TABLE)
 
 
 def _route(case: Case, host: str) -> bool:

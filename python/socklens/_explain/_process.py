@@ -15,15 +15,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .. import Connection, Listener, _cells, _listen
+from .._address import same
 from ..display.escape import escape
 from . import _scene
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from .._address import Address
     from ._budget import Budget
-    from ._diag import Row
     from ._scene import Ends, Scene
+    from ._tables import Row
 
 Named = tuple[str, object]
 
@@ -126,10 +128,15 @@ def partner(scene: Scene, ends: Ends, budget: Budget) -> Named | None:
         (
             (name, thing)
             for name, thing in objects(scene, budget)
-            if thing is not scene.thing and _scene.ends_of(thing) == (peer, local)
+            if thing is not scene.thing and _is_between(thing, peer, local)
         ),
         None,
     )
+
+
+def _is_between(thing: object, local: Address | None, peer: Address | None) -> bool:
+    ends = _scene.ends_of(thing)
+    return ends is not None and same(ends[0], local) and same(ends[1], peer)
 
 
 def itself(scene: Scene, ends: Ends, budget: Budget) -> Named | None:
@@ -146,10 +153,11 @@ def is_closed(thing: object) -> bool:
     return isinstance(thing, socket.socket) and thing.fileno() < 0
 
 
-def closing(thing: object) -> str:
-    """Where this program closed it, as the end of a sentence."""
+def closing(thing: object, given_away: bool = False) -> str:
+    """Where this program closed it, or gave its socket away, as the end of a sentence."""
     where = thing.closed_at if isinstance(thing, (Connection, Listener)) else None
-    return f"this program has closed it, in {escape(where)}" if where else "this program has closed it"
+    what = "this program has given its socket away" if given_away else "this program has closed it"
+    return f"{what}, in {escape(where)}" if where else what
 
 
 def called(named: Named, otherwise: str = "a socket without a name") -> str:

@@ -9,15 +9,15 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from .. import Connection, Listener, TcpState
+from .._address import same
 from ..display.escape import escape
 from . import _process, _tables
 from ._case import Case, count, queue, shown
-from ._diag import ESTABLISHED
 from ._diagnosis import Cause
 
 if TYPE_CHECKING:
-    from ._diag import Row
     from ._process import Named
+    from ._tables import Row
 
 Verdict = tuple[Cause, str]
 
@@ -163,15 +163,13 @@ def _told_of_peer(case: Case) -> Verdict | None:
         _told_of_partner(case, there)
         return None
     row = _row(case, ends[1], ends[0])
-    if row is not None and row.inode == 0 and row.state == ESTABLISHED:
+    if row is not None and row.inode == 0 and row.state == TcpState.ESTABLISHED:
         case.saw(f"the other end {row.local} belongs to no process yet: it waits in the accept queue", _tables.TABLE)
         for listener in _tables.listeners(case.budget, row.local.port)[:1]:
             case.saw_listener(listener)
         return Cause.NOT_ACCEPTED, "Let the server call accept(): connected is not yet accepted, and nobody can answer"
     if row is not None:
-        case.saw(
-            f"the other end is alive, of {case.owners.describe(row)}, in state {_tables.state(row)}", _tables.TABLE
-        )
+        case.saw(f"the other end is alive, of {case.owners.describe(row)}, in state {row.state.name}", _tables.TABLE)
         if row.send_queue:
             case.saw(f"its output buffer has {count(row.send_queue)} not acknowledged", _tables.TABLE)
         if row.recv_queue:
@@ -202,7 +200,7 @@ def _no_client(case: Case) -> Verdict:
     rows = [row for row in _tables.listeners(case.budget, ends[0].port) if row.local == ends[0]] if ends else []
     for row in rows:
         case.saw(f"on {row.local}, {queue(row)}", _tables.TABLE)
-        if row.recv_queue:
+        if row.accept_queue:
             return Cause.NO_CLIENT, "A client has come meanwhile: accept again"
     where = f" to {ends[0]}" if ends else ""
     return Cause.NO_CLIENT, f"Let a client connect{where}, or wait longer with a larger timeout="
@@ -229,7 +227,7 @@ def _full(case: Case) -> Verdict:
     row = _row(case, ends[1], ends[0]) if ends and ends[1] else None
     if row is not None:
         who = "nobody: it waits in the accept queue" if row.inode == 0 else case.owners.describe(row)
-        case.saw(f"the other end, of {who}, has {count(row.recv_queue)} unread", _tables.TABLE)
+        case.saw(f"the other end, of {who}, has {count(row.recv_queue or 0)} unread", _tables.TABLE)
     return (
         Cause.PEER_DOES_NOT_READ,
         "Let the peer read what has come: its input buffer is full, and TCP lets nobody overrun it",
@@ -301,14 +299,20 @@ def too_long(case: Case) -> Verdict:
 
 def closed(case: Case) -> Verdict:
     """ClosedError, or EBADF."""
+    gone = "was detached by this program" in case.scene.text
     named = case.itself
     if named is not None:
-        case.saw(f"it is {_process.called(named)}; {_process.closing(named[1])}", "closed_at")
+        case.saw(f"it is {_process.called(named)}; {_process.closing(named[1], gone)}", "closed_at")
         if isinstance(named[1], Connection):
             totals = named[1].totals
             case.saw(f"until then it had sent {count(totals.sent)} and read {totals.read:,}", "totals")
     elif case.scene.thing is not None:
         case.saw("its descriptor is closed", "fileno()")
+    if gone:
+        return (
+            Cause.CLOSED_HERE,
+            "Use the socket where detach() or to_socket() has given it: this object has none any more",
+        )
     return Cause.CLOSED_HERE, "Use it before close() and inside its with statement; for more, connect or listen anew"
 
 
@@ -345,4 +349,4 @@ def _state_of(conn: Connection) -> str:
 
 def _row(case: Case, local: Any, peer: Any) -> Row | None:
     rows = _tables.connections(case.budget, local.port)
-    return next((row for row in rows if row.local == local and row.peer == peer), None)
+    return next((row for row in rows if same(row.local, local) and same(row.peer, peer)), None)

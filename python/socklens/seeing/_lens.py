@@ -6,6 +6,7 @@ import sys
 from typing import Literal
 
 from .. import Connection
+from .._address import same
 from ..display.ends import PairView, pair_view
 from ..display.flow import Flow, flows
 from ..display.lens import lens_text
@@ -85,7 +86,7 @@ def both_ends(
                 "listeners and servers show: it is another program's, not accepted yet, or closed. Name it, lens(a, b), or look at "
                 "this end alone: sl.look(a)"
             )
-    if (a.local_addr, a.peer_addr) != (b.peer_addr, b.local_addr):
+    if not (same(a.local_addr, b.peer_addr) and same(a.peer_addr, b.local_addr)):
         raise ValueError(
             f"lens: these are not the two ends of one connection: {a.local_addr} -> {a.peer_addr} and {b.local_addr} -> {b.peer_addr}"
         )

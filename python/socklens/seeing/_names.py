@@ -9,6 +9,7 @@ from types import FrameType
 from typing import TypeAlias
 
 from .. import Connection, _cells, _listen
+from .._address import same
 
 Names: TypeAlias = Mapping[str, object]
 
@@ -45,7 +46,7 @@ def other_end(conn: Connection, around: list[Names]) -> Connection | None:
     for candidate in _candidates(around):
         if candidate is conn or candidate.closed:
             continue
-        if candidate.local_addr == theirs and candidate.peer_addr == ours:
+        if same(candidate.local_addr, theirs) and same(candidate.peer_addr, ours):
             return candidate
     return None
 

@@ -23,6 +23,10 @@ const TIME_WAIT_TIMER: u8 = 3;
 pub(super) const EVERYTHING: u32 = 0xfff | 1 << 12 | 1 << 13;
 /// Listeners alone: the kernel has a table of its own for them.
 pub(super) const LISTENERS: u32 = 1 << TcpState::LISTEN as u32;
+/// Sockets that are bound and do nothing else, alone.
+pub(super) const BOUND: u32 = 1 << 13;
+/// Connections, whatever their state.
+pub(super) const CONNECTED: u32 = EVERYTHING & !(LISTENERS | BOUND | 1 << TcpState::CLOSED as u32);
 
 /// The family of sockets that a question is about, by its number (ip(7), ipv6(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

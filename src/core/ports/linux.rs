@@ -7,12 +7,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
-use super::diag::{self, EVERYTHING, Family, LISTENERS, Said};
-use super::{Owner, Owners, Row, Selection, Source, proc_net};
+use super::diag::{self, BOUND, CONNECTED, EVERYTHING, Family, LISTENERS, Said};
+use super::{Kind, Owner, Owners, Row, Selection, Source, proc_net};
 use crate::core::sys;
 
 /// The rows that are wanted, and who told them. `None` if nobody tells.
@@ -87,8 +88,30 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
     }
 }
 
+/// The rows of a kind and a family, or both, as far as sock_diag has told them until then; whether that is all of them.
+pub(super) fn some(kind: Kind, v6: Option<bool>, port: u16, until: Instant) -> io::Result<(Vec<Row>, bool)> {
+    let states = match kind {
+        Kind::Listening => LISTENERS,
+        Kind::Bound => BOUND,
+        Kind::Connected => CONNECTED,
+    };
+    let question = match v6 {
+        None => diag::dump_both(states, port, 0),
+        Some(false) => diag::dump(Family::V4, states, port, 0),
+        Some(true) => diag::dump(Family::V6, states, port, 0),
+    };
+    let mut rows = Vec::new();
+    let whole = ask_until(&question, &mut rows, Some(until))?;
+    Ok((rows, whole))
+}
+
 /// One question and its whole answer.
 fn ask(question: &[u8], rows: &mut Vec<Row>) -> io::Result<()> {
+    ask_until(question, rows, None).map(|_| ())
+}
+
+/// One question; whether the answer was whole when the time was over.
+fn ask_until(question: &[u8], rows: &mut Vec<Row>, until: Option<Instant>) -> io::Result<bool> {
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
     rustix::net::send(&socket, question, SendFlags::empty())?;
     let dump = question[6..8] != 1u16.to_ne_bytes();
@@ -103,8 +126,9 @@ fn ask(question: &[u8], rows: &mut Vec<Row>) -> io::Result<()> {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
         match diag::parse(&memory[..length], rows) {
+            Said::More if dump && until.is_some_and(|until| Instant::now() >= until) => return Ok(false),
             Said::More if dump => {}
-            Said::More | Said::All => return Ok(()),
+            Said::More | Said::All => return Ok(true),
             Said::Refused(errno) => return Err(io::Error::from_raw_os_error(errno)),
         }
     }

@@ -15,9 +15,10 @@ mod role;
 mod table;
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::state::TcpState;
 pub use role::Role;
@@ -123,6 +124,26 @@ struct Owners {
 
 fn inodes<'a>(rows: impl Iterator<Item = &'a Row>) -> HashSet<u64> {
     rows.map(|row| row.inode).filter(|&inode| inode != 0).collect()
+}
+
+/// What sockets do, for a look at some of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// They wait for clients: few, and the kernel has them apart.
+    Listening,
+    /// They have a port, and neither listen nor are connected; told from Linux 6.8 on.
+    Bound,
+    /// They have another end, in any state.
+    Connected,
+}
+
+/// Rows of one kind with this local port, 0 for any, as far as they were told until then, and whether these are all. `v6` chooses a family. Nobody is
+/// asked whose they are.
+///
+/// # Errors
+/// The kernel's, where sock_diag is refused; [`io::ErrorKind::Unsupported`] where there is none.
+pub fn some(kind: Kind, v6: Option<bool>, port: u16, until: Instant) -> io::Result<(Vec<Row>, bool)> {
+    kernel::some(kind, v6, port, until)
 }
 
 /// The number by which the table has the socket that is open under a descriptor of this process; `None` if it is no socket, or not told here.

@@ -1,9 +1,11 @@
 //! Systems whose socket table is not read here.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use super::{Owner, Owners, Row, Selection, Source};
+use super::{Kind, Owner, Owners, Row, Selection, Source};
 
 pub(super) fn rows(_wanted: Selection) -> Option<(Vec<Row>, Source)> {
     None
@@ -11,6 +13,10 @@ pub(super) fn rows(_wanted: Selection) -> Option<(Vec<Row>, Source)> {
 
 pub(super) fn by_proc(_wanted: Selection) -> Option<Vec<Row>> {
     None
+}
+
+pub(super) fn some(_kind: Kind, _v6: Option<bool>, _port: u16, _until: Instant) -> io::Result<(Vec<Row>, bool)> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 pub(super) fn exact(_local: SocketAddr, _peer: SocketAddr) -> Option<Option<Row>> {
