@@ -301,6 +301,67 @@ def test_an_address_of_many_hosts(host: str) -> None:
     assert "route" not in seen(found)
 
 
+def test_routes_that_refuse_and_hosts_that_do_not_answer(tmp_path: Path) -> None:
+    """A veth with nobody behind it: neighbours that are not there, one whose SYNs nobody answers, and routes made to refuse."""
+    need("ip")
+    lines = in_private_network(
+        """
+        import subprocess
+
+        def ip(*words):
+            subprocess.run(["ip", *words], check=True)
+
+        def tell(call, *args, **kwargs):
+            try:
+                call(*args, **kwargs)
+            except OSError as error:
+                found = sl.explain(error)
+                print(type(error).__name__, found.cause.name, "; ".join(map(str, found.evidence)), found.next_step, sep=" | ")
+
+        def std(host, port):
+            with socket.socket() as sock:
+                sock.settimeout(0.2)
+                sock.connect((host, port))
+
+        ip("link", "add", "v0", "type", "veth", "peer", "name", "v1")
+        ip("addr", "add", "192.0.2.1/24", "dev", "v0")
+        ip("link", "set", "v0", "up")
+        ip("link", "set", "v1", "up")
+        # Asked once, and given up soon, so that nobody waits for three seconds.
+        for name, number in (("mcast_solicit", 1), ("retrans_time_ms", 50)):
+            with open(f"/proc/sys/net/ipv4/neigh/v0/{name}", "w") as file:
+                print(number, file=file)
+        for host, kind in ((1, "unreachable"), (2, "prohibit"), (3, "blackhole")):
+            ip("route", "add", kind, f"198.51.100.{host}")
+        ip("neigh", "add", "192.0.2.9", "lladdr", "02:00:00:00:00:09", "dev", "v0", "nud", "permanent")
+        for connect in (sl.connect, std):
+            for host in (1, 2, 3):
+                tell(connect, f"198.51.100.{host}", 80)
+        tell(sl.connect, "192.0.2.7", 80, timeout=10)
+        tell(sl.connect, "192.0.2.9", 80, timeout=0.2)
+        tell(std, "192.0.2.9", 80)
+        tell(sl.connect, "192.0.2.255", 80, timeout=1)
+        """,
+        tmp_path,
+    )
+    told = [line.split(" | ") for line in lines]
+    kinds = [("OSError", "NO_ROUTE"), ("PermissionError", "FORBIDDEN"), ("OSError", "NO_ROUTE")]
+    assert [(kind, cause) for kind, cause, *_ in told[:6]] == kinds * 2
+    for (_, _, evidence, step), word in zip(told[:6], ("routes", "prohibit", "blackhole") * 2, strict=True):
+        assert re.search(
+            r"the route to 198\.51\.100\.\d/32 leads nowhere: it is there to refuse \[/proc/net/route", evidence
+        )
+        assert word in step
+    assert told[6][:2] == ["OSError", "NO_ROUTE"]
+    assert "nobody on the local network has answered for 192.0.2.7 [/proc/net/arp]" in told[6][2]
+    for kind, cause, evidence, step in told[7:9]:
+        assert (kind, cause) == ("TimeoutError", "NO_ANSWER")
+        assert "the route to 192.0.2.0/24 leads there, by the interface v0" in evidence
+        assert "firewall" in step
+    assert told[9][1] == "NO_ROUTE"
+    assert "192.0.2.255 is the broadcast address of 192.0.2.0/24" in told[9][2]
+
+
 PRIVILEGED = """
 import os
 import socklens as sl

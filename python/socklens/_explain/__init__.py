@@ -104,7 +104,10 @@ def _verdict(case: Case) -> _opening.Verdict:
         return (_opening.timed_out if scene.doing in _OPENS else _talking.waited)(case)
     if not isinstance(error, OSError) or (number in _OF_FILES and not _about_a_socket(scene)):
         return Cause.NOT_KNOWN, _ASIDE
-    look = _BY_NUMBER.get(_numbered(scene))
+    number = _numbered(scene)
+    if number == errno.EINVAL and (found := _opening.refused_by_route(case)):
+        return found
+    look = _BY_NUMBER.get(number)
     return (Cause.NOT_KNOWN, _ASIDE) if look is None else look(case)
 
 

@@ -29,6 +29,8 @@ class Route(NamedTuple):
 
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
     interface: str
+    refuses: bool
+    """Whether it leads nowhere: unreachable, prohibit or blackhole (ip-route(8))."""
 
 
 def ip(host: str) -> Ip | None:
@@ -68,19 +70,20 @@ def is_here(host: str, budget: Budget) -> bool | None:
 
 
 def routes(version: int, budget: Budget) -> list[Route]:
-    """The routes of one IP version, without those that refuse."""
+    """The routes of one IP version; without the one by which the kernel refuses whatever has no other."""
     found = []
     if version == 4:
         for line in _lines("/proc/net/route", budget)[1:]:
             interface, target, _, flags, _, _, _, mask, *_ = line.split()
-            if not int(flags, 16) & _REJECT:
-                found.append(Route(ipaddress.IPv4Network((_v4(target), _v4(mask))), interface))
+            # A blackhole has no flag, and no interface.
+            refuses = bool(int(flags, 16) & _REJECT) or interface == "*"
+            found.append(Route(ipaddress.IPv4Network((_v4(target), _v4(mask))), interface, refuses))
     else:
         for line in _lines("/proc/net/ipv6_route", budget):
             target, length, *_, flags, interface = line.split()
-            if not int(flags, 16) & _REJECT:
-                found.append(Route(ipaddress.IPv6Network((int(target, 16), int(length, 16))), interface))
-    return found
+            refuses = bool(int(flags, 16) & _REJECT)
+            found.append(Route(ipaddress.IPv6Network((int(target, 16), int(length, 16))), interface, refuses))
+    return [route for route in found if not (route.refuses and route.network.prefixlen == 0)]
 
 
 def _v4(number: str) -> str:

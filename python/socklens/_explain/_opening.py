@@ -190,6 +190,10 @@ def forbidden(case: Case) -> Verdict:
         )
     if target is not None and target.host.endswith(".255"):
         return Cause.FORBIDDEN, "That may be a broadcast address, and TCP has none: connect to one host's address"
+    if target is not None and case.scene.doing == "connect" and _machine.is_here(target.host, case.budget) is False:
+        route = _route(case, target.host)
+        if route is not None and route.refuses:
+            return Cause.FORBIDDEN, "That route of this machine forbids it (prohibit): ask whoever administers it"
     return Cause.FORBIDDEN, "A firewall or another rule of this machine forbids it: ask whoever administers it"
 
 
@@ -202,13 +206,29 @@ def unreachable(case: Case) -> Verdict:
     if address is not None and (address.is_multicast or str(address) == "255.255.255.255"):
         case.saw(f"{target.host} stands for many hosts at once, and TCP connects two ends", "RFC 9293, section 3.9.2.3")
         return Cause.NO_ROUTE, "Connect to the address of one host"
-    found = _route(case, target.host)
-    if found and _machine.silent_neighbour(target.host, case.budget):
+    route = _route(case, target.host)
+    if route is None:
+        return Cause.NO_ROUTE, "Check the address; if it is right, this machine lacks a network that leads there"
+    if route.refuses:
+        return Cause.NO_ROUTE, "Check the address; if it is right, ask whoever administers this machine's routes"
+    if _machine.ip(target.host) == route.network.broadcast_address and route.network.version == 4:
+        case.saw(f"{target.host} is the broadcast address of {route.network}", _machine.ROUTES)
+        return Cause.NO_ROUTE, "TCP has no broadcast: connect to one host's address"
+    if _machine.silent_neighbour(target.host, case.budget):
         case.saw(f"nobody on the local network has answered for {target.host}", _machine.NEIGHBOURS)
         return Cause.NO_ROUTE, "Check the address, and whether that host is up"
-    if not found:
-        return Cause.NO_ROUTE, "Check the address; if it is right, this machine lacks a network that leads there"
-    return Cause.NO_ROUTE, "A host on the way has no way further: check the address, and whether that host is up"
+    return Cause.NO_ROUTE, "That host, or one on the way, says so: check the address, and whether that host is up"
+
+
+def refused_by_route(case: Case) -> Verdict | None:
+    """EINVAL from connect: what the kernel says of a blackhole (ip-route(8)). None where there is no such route."""
+    target = case.scene.target
+    if target is None or case.scene.doing != "connect":
+        return None
+    route = _route(case, target.host)
+    if route is None or not route.refuses:
+        return None
+    return Cause.NO_ROUTE, "That route swallows everything (blackhole): ask whoever administers this machine's routes"
 
 
 def no_name(case: Case) -> Verdict:
@@ -290,16 +310,18 @@ def _saw_connection(case: Case, row: Row) -> None:
         case.saw(f"a connection {row.local} -> {row.peer} has it, in state {row.state.name}, of {who}", _tables.TABLE)
 
 
-def _route(case: Case, host: str) -> bool:
-    """Adds the route that leads there, or that none does; whether there is one."""
+def _route(case: Case, host: str) -> _machine.Route | None:
+    """Adds the route that leads there, that it leads nowhere, or that there is none; the route."""
     address = _machine.ip(host)
     if address is None:
-        return False
+        return None
     fits = [route for route in _machine.routes(address.version, case.budget) if address in route.network]
     if not fits:
         case.saw(f"no route of this machine leads to {host}, and there is no default route", _machine.ROUTES)
-        return False
+        return None
     best = max(fits, key=lambda route: route.network.prefixlen)
     what = "the default route" if best.network.prefixlen == 0 else f"the route to {best.network}"
-    case.saw(f"{what} leads there, by the interface {escape(best.interface)}", _machine.ROUTES)
-    return True
+    leads = "leads nowhere: it is there to refuse" if best.refuses else "leads there"
+    where = "" if best.refuses else f", by the interface {escape(best.interface)}"
+    case.saw(f"{what} {leads}{where}", _machine.ROUTES)
+    return best
