@@ -277,6 +277,14 @@ def test_variables_and_lines() -> None:
         conn.close()
 
 
+def test_a_client_of_a_server_in_rust_was_made_by_no_line_of_this_package() -> None:
+    with sl.Server(sl.Echo(), HOST, 0) as server, sl.connect(server.local_addr, timeout=10) as client:
+        client.sendall(b"x")
+        assert client.recv(timeout=10) == b"x"
+        row = one(sl.ports(), client.peer_addr, client.local_addr)
+        assert str(row.owner) == "`server.clients[0]`"
+
+
 def test_diff_tells_what_was_opened_closed_and_changed() -> None:
     def now() -> sl.PortTable:
         return sl.ports(mine=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,8 @@ from .._socklens import TcpState
 
 if TYPE_CHECKING:
     from .._socklens import _PortRow
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class Told(NamedTuple):
@@ -76,7 +79,9 @@ class PortRow:
             return None
         name, place, site = found
         variable = None if name is None else name + ("" if place is None else f"[{place!r}]")
-        return Owner(variable, None if site is None else _cells.describe(*site))
+        # A client of a server in Rust becomes Python's where it is first asked for, which may be in here.
+        ours = site is not None and site[0].startswith(_PACKAGE)
+        return Owner(variable, None if site is None or ours else _cells.describe(*site))
 
     @property
     def protocol(self) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ROW = 24
 _TOP = 58
 _TIME = 74
-_LABEL = 232  # room for a call's words
+_LABEL = 258  # room for a call's words
 _HALF = 130  # between an end and the listener beside it
 _LONGEST = 38
 _MOST_LISTED = 20

@@ -70,7 +70,9 @@ def _check(check: PortCheck) -> Drawing:
         ("browsers", "refuse to connect to it" if check.blocked_by_browsers else "connect to it"),
         ("in use", _use(check)),
     )
-    return Drawing(("", "what is known"), (Group(tuple(row for row in rows if row[1])),), title=f"port {check.port}")
+    return Drawing(
+        ("", "what is known"), (Group(tuple(row for row in rows if row[1])),), prose=(1,), title=f"port {check.port}"
+    )
 
 
 def _answer(known: bool | None, yes: str, no: str) -> str:
