@@ -250,6 +250,11 @@ class TestTheDrawing:
         roles = [column.role for column in laid_out(session).columns]
         assert roles == ["client", "listener", "accepted", "client", "accepted", "client"]
 
+    def test_a_listener_that_was_there_before_is_one(self, listener: sl.Listener) -> None:
+        with sl.record() as story:
+            listener.close()
+        assert [column.role for column in laid_out(story).columns] == ["listener"]
+
     def test_waiting_is_length(self, session: Story) -> None:
         waits = [m for m in laid_out(session).marks if "recv_exactly" in m.text or "TimeoutError" in m.text]
         assert len(waits) == 2

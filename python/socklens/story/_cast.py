@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from .._address import Address
+from .._socklens import TcpState
 from ._events import Event
 
 Role = Literal["listener", "client", "accepted", "connection"]
@@ -69,7 +70,8 @@ def cast(events: Sequence[Event]) -> dict[int, Actor]:
         if event.socket not in ends or (ends[event.socket].local is None and own.local is not None):
             ends[event.socket] = own
             stdlib[event.socket] = event.stdlib
-        if event.call in _OF_LISTENERS:
+        # A listener that was there before may show in nothing but its close.
+        if event.call in _OF_LISTENERS or TcpState.LISTEN in (event.before, event.after):
             listens.add(event.socket)
         if event.call in ("connect", "connect_ex"):
             failed[event.socket] = event.error is not None and event.local is None
