@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from .escape import cut, escape, quoted
+from .escape import cells, cut, escape, quoted
 from .ladder import Arrow, Column, Layout, Mark
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _ROW = 24
 _TOP = 58
 _TIME = 74
-_LABEL = 258  # room for a call's words
+_LABEL = 120  # room for a call's words, at the least
+_LETTER = 6.5  # pixels, of the words' own 12; proportional letters are no wider on average
 _HALF = 130  # between an end and the listener beside it
 _LONGEST = 38
 _MOST_LISTED = 20
@@ -28,7 +29,7 @@ _MOST_DETAILS = 80
 
 def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     """The drawing. `standalone` brings the style and the frame that a file needs."""
-    xs, width = _places(layout.columns)
+    xs, width = _places(layout.columns, _rooms(layout))
     height = _TOP + layout.rows * _ROW + 20 + (34 if standalone else 0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="socklens-story" role="img" aria-label="{_t(_title(layout))}" '
@@ -115,21 +116,30 @@ def _legend(layout: Layout) -> str:
 # -- places
 
 
-def _places(columns: Sequence[Column]) -> tuple[list[int], int]:
+def _rooms(layout: Layout) -> list[int]:
+    """What the longest words beside each lifeline take."""
+    rooms = [_LABEL] * len(layout.columns)
+    for mark in layout.marks:
+        letters = min(cells(mark.text), _LONGEST) + (len(mark.state) + 1 if mark.state else 0)
+        rooms[mark.column] = max(rooms[mark.column], round(letters * _LETTER) + 16)
+    return rooms
+
+
+def _places(columns: Sequence[Column], rooms: Sequence[int]) -> tuple[list[int], int]:
     """Where each lifeline stands, and how wide all is."""
     xs: list[int] = []
     x = _TIME
     for i, column in enumerate(columns):
         before = columns[i - 1] if i else None
-        room_on_left = _LABEL if column.outward == "left" else 16 if before is None else 0
+        room_on_left = rooms[i] if column.outward == "left" else 16 if before is None else 0
         if before is not None and before.outward == "left":
             x += _HALF + (_HALF // 2 if column.role == "listener" else 70)
         elif before is not None and before.role == "listener" and column.role == "accepted" and i > 1:
             x += _HALF + _HALF // 2
         elif before is not None:
-            x += _LABEL + 16
+            x += rooms[i - 1] + 16
         xs.append(x := x + room_on_left)
-    return xs, x + _LABEL + 16
+    return xs, x + (rooms[-1] if rooms else _LABEL) + 16
 
 
 def _y(row: int) -> int:
