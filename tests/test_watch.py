@@ -86,7 +86,7 @@ def test_an_export_has_a_picture_beside_the_widget(
     pair: tuple[sl.Connection, sl.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[dict[str, Any]] = []
-    monkeypatch.setattr("IPython.display.display", lambda data, *_, raw: shown.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, *, raw, metadata=None: shown.append(data))
     watch = sl.watch(pair)
     watch._ipython_display_()
     watch.stop()

@@ -75,7 +75,8 @@ class Watch:
         show({"text/plain": watch_text(view), "text/html": watch_still(view)}, raw=True)
         if (widget := self._shown()) is not None:
             data, about = _bundle(widget)
-            show({kind: shown for kind, shown in data.items() if kind != "text/plain"}, about, raw=True)
+            # By name: a second positional value would be an output of its own, with nothing in it.
+            show({kind: shown for kind, shown in data.items() if kind != "text/plain"}, metadata=about, raw=True)
 
     def _repr_mimebundle_(self, **_asked: object) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         view = self._view("snapshot")
