@@ -125,7 +125,7 @@ def test_a_timeout_and_a_close_end_it_as_they_end_others(pair: Pair, run: Run) -
         run(main())
     late, ended = the_one(story, "recv", server), the_one(story, "recv_line", client)
     assert (late.error, ended.error) == ("TimeoutError", "ClosedError")
-    assert late.seconds >= 0.05
+    assert late.seconds > 0.04  # uvloop counts whole milliseconds
     assert ended.began < the_one(story, "close", client).began < ended.ended
 
 
