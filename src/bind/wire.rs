@@ -162,7 +162,7 @@ impl Wire {
     /// Whether it has been closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.listener.get().core.is_closed()
+        self.desk.is_over() || self.listener.get().core.is_closed()
     }
 
     /// The socket that it listens on.
@@ -215,11 +215,12 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.desk.is_inherited() || self.listener.get().core.is_closed() {
+        if self.desk.is_inherited() || self.desk.is_over() {
             return;
         }
+        let listener = self.listener.get();
         // The first word is the wire's: closed by this, its listener has nothing to say any more.
-        warn_unclosed(&format!("Wire {}", self.listener.get().core.local_addr()), &self.listener.get().site);
+        warn_unclosed(&format!("Wire {}", listener.core.local_addr()), &listener.site);
         let _if_python_is_there = Python::try_attach(|py| self.close(py));
     }
 }

@@ -253,6 +253,11 @@ impl Desk {
         self.wake();
     }
 
+    /// Whether the relay has ended.
+    pub fn is_over(&self) -> bool {
+        *self.done.0.lock() == u64::MAX
+    }
+
     /// Waits until the relay has ended, or as long as `time`; whether it has.
     pub fn join(&self, time: Duration, patience: &mut dyn Patience) -> bool {
         self.wait_for(u64::MAX, time, patience)

@@ -1,13 +1,18 @@
 //! What holds for every schedule, whatever is set: bytes keep their order, nothing is lost or invented, pieces have their sizes, and the same seed,
-//! settings, bytes and times give the same steps.
+//! settings, bytes and times give the same steps. And a relay on real sockets, without Python.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::mischief::{Mischief, Split};
 use super::schedule::{CAPACITY, End, Schedule, Step};
+use super::{Direction, Settings, What, open};
+use crate::core::{Listener, Listening, Timeout, Uninterrupted, Wait};
 
 /// What left, with the time of each piece, and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -243,4 +248,45 @@ fn random_sizes_are_small_as_often_as_large() {
     assert!(sizes.iter().all(|size| (1..=1024).contains(size)));
     assert!(sizes.iter().filter(|&&size| size <= 8).count() > 400);
     assert!(sizes.iter().filter(|&&size| size > 256).count() > 150);
+}
+
+#[test]
+fn a_relay_on_real_sockets() {
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut patience = Uninterrupted;
+    let mut wait = Wait::new(Timeout::Forever, &mut patience);
+    let listener = Arc::new(Listener::bind("127.0.0.1", 0, &Listening::default(), &mut wait).unwrap());
+    let address = listener.local_addr();
+    let mut settings = Settings::default();
+    settings.mischief[Direction::ToServer as usize].split = Split::Sizes(vec![2]);
+    let (desk, relay) = open(listener, vec![target.local_addr().unwrap()], 7, settings).unwrap();
+    let running = std::thread::spawn(move || relay.run(&mut Uninterrupted));
+
+    let mut client = TcpStream::connect(address).unwrap();
+    let (mut server, _) = target.accept().unwrap();
+    client.write_all(b"hello").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut pieces = vec![];
+    let mut space = [0; 100];
+    loop {
+        match server.read(&mut space).unwrap() {
+            0 => break,
+            count => pieces.push(space[..count].to_vec()),
+        }
+    }
+    #[cfg(target_os = "linux")]
+    assert_eq!(pieces, [b"he".to_vec(), b"ll".to_vec(), b"o".to_vec()]);
+    assert_eq!(pieces.concat(), b"hello");
+    server.write_all(b"answer").unwrap();
+    drop(server);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "answer");
+    desk.stop(&mut patience);
+    assert!(desk.join(Duration::from_secs(10), &mut patience) && desk.is_over());
+    running.join().unwrap();
+    let (events, lost) = desk.events();
+    assert_eq!(lost, 0);
+    assert_eq!(events.iter().filter(|event| matches!(event.what, What::Piece(..))).count(), 3);
+    assert!(desk.links().is_empty());
 }
