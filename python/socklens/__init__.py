@@ -50,6 +50,7 @@ _LATER = {
             *("addresses", "port_check", "ports", "resolve"),
         ),
         "aio": ("aio",),
+        "check": ("check",),
         "seeing": ("Lens", "Look", "Watch", "lens", "look", "watch"),
         "story": ("Event", "Ledger", "Piece", "Story", "record"),
         "server": ("Client", "Dropped", "Roster", "Server", "ServerError", "servers"),
@@ -61,6 +62,7 @@ _LATER = {
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aio as aio
+    from . import check as check
     from ._explain import Cause, Diagnosis, Fact, explain, explain_errors
     from ._ports import (
         AddressTable,

@@ -5,13 +5,11 @@ back before the deadline; sockets that it waits on are released by the caller's 
 from __future__ import annotations
 
 import contextvars
-import linecache
-import sys
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..check._lines import in_one_line, line_of, places_now, places_of
 from .exercise import NotAttempted, Wrong
 
 
@@ -41,7 +39,7 @@ def run(function: Callable[..., object], *arguments: object, seconds: float, rel
         try:
             ended.append(Run(value=function(*arguments)))
         except BaseException as error:  # SystemExit too: a check reports it, it does not end the kernel
-            ended.append(Run(error=error, where=_line_of(function, _places_of(error))))
+            ended.append(Run(error=error, where=line_of(function, places_of(error))))
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(body,), name="socklens-check", daemon=True)
@@ -50,7 +48,7 @@ def run(function: Callable[..., object], *arguments: object, seconds: float, rel
         thread.join(seconds)
         if not thread.is_alive():
             return ended[0]
-        return Run(hung=True, where=_line_of(function, _places_now(thread)))
+        return Run(hung=True, where=line_of(function, places_now(thread)))
     finally:  # an interrupted kernel leaves through here as well
         if thread.is_alive():
             release()
@@ -68,8 +66,7 @@ def value_of(result: Run) -> object:
         error = result.error
         if isinstance(error, NotImplementedError):
             raise NotAttempted
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise Wrong(f"Your function raised {text}{_at(result)}.")
+        raise Wrong(f"Your function raised {in_one_line(error)}{_at(result)}.")
     if result.value is ...:
         raise NotAttempted
     return result.value
@@ -82,24 +79,3 @@ def waiting_place(result: Run) -> str:
 
 def _at(result: Run) -> str:
     return f", at `{result.where}`" if result.where else ""
-
-
-_Place = tuple[str, int]  # file (or notebook cell) and line
-
-
-def _places_of(error: BaseException) -> list[_Place]:
-    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-
-
-def _places_now(thread: threading.Thread) -> list[_Place]:
-    frame = sys._current_frames().get(thread.ident or 0)
-    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(frame)][::-1] if frame else []
-
-
-def _line_of(function: Callable[..., object], places: list[_Place]) -> str:
-    """The innermost line that lies in the file (or notebook cell) where the student's function was written."""
-    code = getattr(function, "__code__", None)
-    for file, line in reversed(places):
-        if code is not None and file == code.co_filename:
-            return linecache.getline(file, line).strip()
-    return ""

@@ -1,0 +1,150 @@
+"""Life in a forked child: it becomes a process of its own that shares nothing with its parent but three pipes, runs one function of the
+student's, tells how that ended, and never returns into the parent's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import gc
+import inspect
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import NoReturn
+
+from .. import _listen
+from .._address import Address
+from ..server import Server
+from ._ending import Ending
+from ._serving import as_handler, ending_of
+from ._target import LOOPBACK, Function
+
+Tell = Callable[[str, object], None]
+"""Tells the parent a word, and what belongs to it as JSON."""
+
+
+def live(work: Callable[[Tell], int], out: int, told: int, life: int) -> NoReturn:
+    """Runs `work` as the whole life of this process, which ends with the status that it returns.
+
+    Args:
+        out: the pipe for what is printed.
+        told: the pipe for what the parent is told.
+        life: a pipe that ends when the parent does; then this process and all that it started end too.
+    """
+    status = 70
+    try:
+        _settle(out, life)
+        lock = threading.Lock()
+
+        def tell(word: str, what: object) -> None:
+            line = json.dumps([word, what]).encode() + b"\n"
+            with lock:
+                while line:
+                    line = line[os.write(told, line) :]
+
+        status = work(tell)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+
+def _settle(out: int, life: int) -> None:
+    os.setsid()  # its own process group, which is ended as a whole; a Ctrl-C in the terminal is not for it
+    gc.freeze()  # what the parent left lying about is not to be finalised here as well
+    _leave_sockets()
+    _listen._made.clear()
+    null = os.open(os.devnull, os.O_RDWR)
+    for target, source in ((0, null), (1, out), (2, out)):
+        os.dup2(source, target)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  # as long as the process
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    builtins.input = _no_keyboard  # a notebook's own would ask the front end
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.excepthook = threading.__excepthook__
+    threading.Thread(target=_end_with_the_parent, args=(life,), daemon=True).start()
+
+
+def _leave_sockets() -> None:
+    """No socket of the parent's is kept open here: its peer would wait for an end that does not come, and its port would stay taken.
+
+    The numbers stay taken, by /dev/null: objects of the parent's still have them, and must not close what is opened here.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir("/dev/fd"):
+        number = int(name)
+        try:
+            if number != null and stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.dup2(null, number, inheritable=False)
+        except OSError:  # the one that listed the directory
+            continue
+
+
+def _no_keyboard(prompt: object = "", /) -> str:
+    raise EOFError("a program that is checked has no keyboard: nothing can be typed in")
+
+
+def _end_with_the_parent(life: int) -> None:
+    os.read(life, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+# -- what the child does
+
+
+def serve(target: Function, address: Address) -> Callable[[Tell], int]:
+    """The life of a server: a handler, or a program that listens by itself."""
+
+    def program(tell: Tell) -> int:
+        ending = _called(target, {"host": address.host, "port": address.port, "address": tuple(address)})
+        tell("ended", asdict(ending))
+        if ending.error or ending.exit_called:
+            return ending.status or 0
+        # It may have left threads that serve: they live on until the check is over.
+        return _wait_for_ever()
+
+    def handler(tell: Tell) -> int:
+        server = Server(as_handler(target, lambda ending: tell("trouble", asdict(ending))), LOOPBACK, 0)
+        tell("listens", server.start().local_addr.port)
+        return _wait_for_ever()
+
+    return program if target.kind == "program" else handler
+
+
+def _wait_for_ever() -> int:
+    threading.Event().wait()
+    return 0
+
+
+def _called(target: Function, given: dict[str, object], keep: Callable[[object], None] | None = None) -> Ending:
+    """Calls the student's function, and awaits it if it is one of those."""
+    try:
+        value = target.function(*(given[name] for name in target.arguments))
+        if inspect.iscoroutine(value):
+            value = asyncio.run(value)
+    except BaseException as error:  # SystemExit and whatever else: it is told, and ends this process at the most
+        if not isinstance(error, SystemExit):
+            traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+        return ending_of(target.function, error)
+    if keep is not None:
+        keep(value)
+    _kept.append(value)
+    return Ending()
+
+
+_kept: list[object] = []
+"""What functions returned: a server that is started and returned must not be collected."""

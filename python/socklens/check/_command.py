@@ -1,0 +1,106 @@
+"""A student's program in any language, started by its command line in a process group of its own and ended with all of that group. What
+leaves the group by itself (setsid(2)) is not found again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+from .._address import Address
+from ._ending import Ending
+from ._output import Output
+from ._program import Program
+from ._target import Command
+
+_PATIENCE = 1.0  # seconds between SIGTERM and SIGKILL
+_PAUSE = 0.002
+
+
+class CommandLine(Program):
+    """One process, and what it starts."""
+
+    def __init__(self, command: Command, address: Address, stdin: bytes = b"") -> None:
+        self.address = address
+        self._words = command.filled(address)
+        self._stdin = stdin
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: Output | None = None
+        self._printed = ""
+        self._failure: Ending | None = None
+        self.had_to_be_killed = False
+        """Whether SIGTERM alone did not end it."""
+
+    def start(self) -> None:
+        """Starts it, in this directory and environment. A command that cannot be started has ended."""
+        seen, out = os.pipe()
+        # A program in Python would keep its prints to itself until its buffer is full, and lose them when it is ended.
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        try:
+            self._process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE if self._stdin else subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment,
+                start_new_session=os.name == "posix",
+            )
+        except OSError as error:
+            os.close(seen)
+            self._failure = Ending(error=f"{type(error).__name__}: {error}")
+            return
+        finally:
+            os.close(out)
+        self._output = Output(seen)
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as keyboard:
+                keyboard.write(self._stdin[: 1 << 16])  # what a pipe holds: more would have to wait for the program
+
+    def ready(self) -> bool:
+        """Only the kernel knows."""
+        return False
+
+    def ending(self) -> Ending | None:
+        """How its first process has ended."""
+        if self._process is None:
+            return self._failure
+        status = self._process.poll()
+        return None if status is None else Ending(status=status)
+
+    def pids(self) -> frozenset[int]:
+        """Its process group."""
+        from ._kernel import group
+
+        return frozenset() if self._process is None else group(self._process.pid)
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._printed if self._output is None else self._output.text()
+
+    def stop(self) -> None:
+        """SIGTERM, a second for it to end, and SIGKILL for whoever is left of the group."""
+        if self._process is None or self._output is None:
+            return
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            deadline = time.monotonic() + _PATIENCE
+            while self._process.poll() is None and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+            self.had_to_be_killed = self._process.poll() is None
+        self._signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        self._process.wait(_PATIENCE)
+        output, self._output = self._output, None
+        output.close()
+        self._printed = output.text()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if os.name != "posix":
+            self._process.kill()
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)

@@ -1,0 +1,142 @@
+"""What the kernel tells about a program under check: who listens, what lies unread, which processes and threads there are. Observed by
+sock_diag(7) and /proc; None or nothing where this system does not tell, so that no mistake is named on its ground.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._address import Address
+from .._ports._row import PortRow, Role
+from .._socklens import TcpState, _port_table
+
+_PROC = Path("/proc")
+_PAUSE = 0.002
+
+
+def rows(port: int | None = None) -> list[PortRow] | None:
+    """The socket table, or its rows with one port at either end; None where it is not told."""
+    told = _port_table(port, [])
+    return None if told is None else [PortRow(row) for row in told[0]]
+
+
+def listener_at(address: Address) -> PortRow | None:
+    """Who listens where this address can be reached."""
+    for row in rows(address.port) or []:
+        if row.state == TcpState.LISTEN and row.local.port == address.port and _reaches(row.local.host, address.host):
+            return row
+    return None
+
+
+def _reaches(listening: str, asked: str) -> bool:
+    return listening in (asked, "0.0.0.0", "::", f"::ffff:{asked}")
+
+
+def listener_pids(address: Address) -> frozenset[int]:
+    """The processes that listen there, as far as this user may know."""
+    row = listener_at(address)
+    return frozenset() if row is None or row.pid is None else frozenset({row.pid})
+
+
+def listening(pids: Collection[int]) -> list[Address]:
+    """Where these processes listen."""
+    return [row.local for row in rows() or [] if row.state == TcpState.LISTEN and row.pid in pids]
+
+
+@dataclass(frozen=True)
+class OtherEnd:
+    """The program's end of one of the check's connections."""
+
+    state: TcpState
+    accepted: bool
+    unread: int
+    """Bytes that the program has not taken yet."""
+    unsent: int
+    """Bytes that it has sent and that have not arrived here."""
+
+
+def other_end(local: Address, peer: Address) -> OtherEnd | None:
+    """The other end of the connection from `local` to `peer`; None if the kernel has none, or this system does not tell."""
+    for row in rows(local.port) or []:
+        if row.peer is not None and row.local.port == peer.port and row.peer.port == local.port:
+            return OtherEnd(row.state, row.role is not Role.WAITING, row.recv_queue or 0, row.send_queue or 0)
+    return None
+
+
+def left_open(port: int) -> int:
+    """How many connections at a listener's port were finished by their clients, and are still open here: CLOSE_WAIT."""
+    found = [row for row in rows(port) or [] if row.local.port == port and row.state == TcpState.CLOSE_WAIT]
+    return len([row for row in found if row.role is not Role.WAITING])
+
+
+# -- processes
+
+
+def group(leader: int) -> frozenset[int]:
+    """The processes of a process group, as /proc has them; the leader alone where there is no /proc."""
+    found = {leader}
+    for name in os.listdir(_PROC) if _PROC.is_dir() else ():
+        if name.isdigit():
+            try:
+                if os.getpgid(int(name)) == leader:
+                    found.add(int(name))
+            except OSError:  # it has ended meanwhile
+                continue
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What processes have open: sockets and threads."""
+
+    sockets: int
+    threads: int
+
+
+def holdings(pids: Collection[int]) -> Holdings | None:
+    """What these processes have; None where /proc does not tell."""
+    sockets = threads = 0
+    seen = False
+    for pid in pids:
+        try:
+            numbers = os.listdir(_PROC / str(pid) / "fd")
+            threads += len(os.listdir(_PROC / str(pid) / "task"))
+        except OSError:
+            continue
+        seen = True
+        for number in numbers:
+            try:
+                sockets += os.readlink(_PROC / str(pid) / "fd" / number).startswith("socket:")
+            except OSError:  # closed meanwhile
+                continue
+    return Holdings(sockets, threads) if seen else None
+
+
+def processor_time(pids: Collection[int]) -> float | None:
+    """Seconds of the processor that these processes have used; None where /proc does not tell (proc(5), stat)."""
+    total, seen = 0, False
+    for pid in pids:
+        try:
+            fields = (
+                (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            )
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+        seen = True
+    return total / os.sysconf("SC_CLK_TCK") if seen else None
+
+
+def until(condition: Callable[[], object], deadline: float) -> bool:
+    """Asks until the condition is true; False if it is not by the deadline (of time.monotonic)."""
+    pause = _PAUSE
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+    return True

@@ -1,0 +1,37 @@
+"""Which line of a student's code it was: found in the frames of an exception or of a thread, and quoted. Nothing here runs that code."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+Place = tuple[str, int]
+"""A file (or notebook cell) and a line in it."""
+
+
+def places_of(error: BaseException) -> list[Place]:
+    """Where an exception came by, outermost first."""
+    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+
+
+def places_now(thread: threading.Thread) -> list[Place]:
+    """Where a thread is at this moment, outermost first."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(frame)][::-1] if frame else []
+
+
+def line_of(function: Callable[..., object], places: list[Place]) -> str:
+    """The innermost line that lies in the file (or notebook cell) where the student's function was written; empty if none does."""
+    code = getattr(function, "__code__", None)
+    for file, line in reversed(places):
+        if code is not None and file == code.co_filename:
+            return linecache.getline(file, line).strip()
+    return ""
+
+
+def in_one_line(error: BaseException) -> str:
+    """The exception as Python's last line of a traceback tells it."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
