@@ -27,8 +27,12 @@ Each step and the whole check are bounded in time; all sockets are on the loopba
 
 from __future__ import annotations
 
+from ._chat import chat_server
 from ._check import Check, Stage
+from ._client import client
 from ._echo import echo_server
+from ._http import http_server
+from ._line import line_server
 from ._peer import Peer
 from ._result import Mistake, Outcome, Result, Step
 
@@ -40,5 +44,9 @@ __all__ = [
     "Result",
     "Stage",
     "Step",
+    "chat_server",
+    "client",
     "echo_server",
+    "http_server",
+    "line_server",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .._address import Address
 from .._socklens import Connection
 from ..story import Event, Story, record
+from ._ending import Ending
 from ._failure import Failed, LeftOut, Missed
 from ._peer import Peer, connected
 from ._program import Program, program
@@ -68,6 +69,7 @@ class Check:
         self._timeout = seconds("timeout", timeout)
         self._step_timeout = seconds("step_timeout", step_timeout)
         self._read = None if target is None else read(target, kind)
+        self._target_name = "" if self._read is None else self._read.name
         self._program: Program | None = None
         self._peers: list[Peer] = []
         self._steps: list[Step] = []
@@ -78,6 +80,7 @@ class Check:
         self._state = "not begun"
         self._began = self._ended = self._step_end = 0.0
         self._step: Stage | None = None
+        self._known_troubles = 0
 
     # Life
 
@@ -142,6 +145,21 @@ class Check:
             raise RuntimeError(f"the step {self._step.name!r} goes on: one step after the other")
         return Stage(self, name, self._step_timeout if timeout is None else seconds("timeout", timeout))
 
+    def described(self, target: str) -> None:
+        """What the result says that was checked, where the check starts it by itself."""
+        self._target_name = target
+
+    def take_program(self, program: Program) -> Program:
+        """A program that a step starts: it is ended with the check, or by `end_program`."""
+        self._program = program
+        return program
+
+    def end_program(self) -> None:
+        """Ends the program, and closes all connections."""
+        self.leave()
+        if self._program is not None:
+            self._program.stop()
+
     def plan(self, names: Iterable[str]) -> None:
         """The names of steps to come: those that are not reached are in the result as not run."""
         self._planned += names
@@ -185,6 +203,11 @@ class Check:
     def _deadline(self) -> float:
         return self._step_end
 
+    def new_trouble(self) -> Ending | None:
+        """The first exception that serving a client has raised since the step began; a client's own end may make a handler raise."""
+        troubles = self.program.troubles()[self._known_troubles :]
+        return troubles[0] if troubles else None
+
     @property
     def seconds_left(self) -> float:
         """Of the step that goes on, or of the check between two steps."""
@@ -200,7 +223,7 @@ class Check:
         rest = [Step(name, Outcome.NOT_RUN) for name in self._planned if self._reason and name not in done]
         return Result(
             self.name,
-            "" if self._read is None else self._read.name,
+            self._target_name,
             self._reason,
             self._mistake,
             (*self._steps, *rest),
@@ -256,6 +279,7 @@ class Stage:
         end = check._began + check._timeout
         check._step, check._step_end = self, min(self._began + self._timeout, end)
         self._first = len(check._peers)
+        check._known_troubles = 0 if check._program is None else len(check._program.troubles())
         self._story = record(_EVENTS)
         self._story.__enter__()
         return self

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import gc
 import inspect
 import json
@@ -21,6 +22,7 @@ from typing import NoReturn
 
 from .. import _listen
 from .._address import Address
+from .._socklens import connect
 from ..server import Server
 from ._ending import Ending
 from ._serving import as_handler, ending_of
@@ -123,6 +125,31 @@ def serve(target: Function, address: Address) -> Callable[[Tell], int]:
         return _wait_for_ever()
 
     return program if target.kind == "program" else handler
+
+
+def take_part(target: Function, address: Address, wanted: object, compared: bool) -> Callable[[Tell], int]:
+    """The life of a client: a function that connects by itself, or one that is given a connection."""
+
+    def work(tell: Tell) -> int:
+        def keep(value: object) -> None:
+            tell("value", {"repr": repr(value)[:400], "equal": compared and bool(value == wanted)})
+
+        given: dict[str, object] = {"host": address.host, "port": address.port, "address": tuple(address)}
+        with contextlib.ExitStack() as stack:
+            if target.kind != "program":
+                conn = stack.enter_context(connect(address, timeout=10))
+                conn.timeout = None
+                given = {"peer": tuple(address), "conn": conn}
+                if target.kind == "socket handler":
+                    given["sock"] = stack.enter_context(conn.to_socket())
+            ending = _called(target, given, keep)
+        tell("ended", asdict(ending))
+        if ending.error or ending.exit_called:
+            return ending.status or 0
+        # What it has left open stays open, so that it can be seen.
+        return _wait_for_ever()
+
+    return work
 
 
 def _wait_for_ever() -> int:

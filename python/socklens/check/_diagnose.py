@@ -30,9 +30,8 @@ def because(missed: Missed, reason: str, mistake: Mistake | None = None) -> Fail
 
 def fate(check: Check, seconds: float = _FATE) -> Ending | None:
     """How the program has ended, or what serving a client raised, if it has: after a connection's end that takes a moment."""
-    program = check.program
-    until(lambda: program.ending() or program.trouble(), time.monotonic() + min(seconds, check.seconds_left))
-    return program.ending() or program.trouble()
+    until(lambda: check.program.ending() or check.new_trouble(), time.monotonic() + min(seconds, check.seconds_left))
+    return check.program.ending() or check.new_trouble()
 
 
 def no_answer(check: Check, missed: Missed, before: str = "") -> Failed:
@@ -115,13 +114,13 @@ def never_closes(check: Check, missed: Missed, peer: Peer, answered: str) -> Fai
     if (
         before is not None
         and after is not None
-        and after - before > 0.5 * (time.monotonic() - began)
+        and after - before > 0.15 * (time.monotonic() - began)
         and _is_alone(check)
     ):
         return because(
             missed,
-            f"{answered}, but it did not close the connection, and has been computing all the time since: "
-            "recv() returns b'' again and again",
+            f"{answered}, but it did not close the connection, and computes without a pause since then: "
+            "in its loop recv() returns b'' again and again",
             Mistake.END_NOT_SEEN,
         )
     return because(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ._battery import Steps
 from ._check import TIMEOUT, Check
-from ._result import Result
-from ._stream import Battery, Talk
+from ._diagnose import because, no_answer
+from ._failure import Missed
+from ._result import Mistake, Result
+from ._stream import Stream, Talk
 from ._target import Kind, Target
 
-_TEXT = b"hello"
+if TYPE_CHECKING:
+    from ._check import Stage
 
 
 class _Bytes(Talk):
@@ -19,14 +25,38 @@ class _Bytes(Talk):
     def request(self, number: int) -> bytes:
         return b"hello" if number == 0 else b"message %d" % number
 
-    def reply(self, request: bytes) -> bytes:
-        return request
+    def reply(self, requests: bytes) -> bytes:
+        return requests
 
-    def text(self) -> str:
-        return "grün, 10 € und 🙂"
+    def text(self) -> bytes:
+        return "grün, 10 € und 🙂".encode()
 
     def big(self) -> bytes:
         return b"".join(b"%08d" % number for number in range(1_000_000 // 8))
+
+
+class _Echo(Stream):
+    def special_steps(self) -> Steps:
+        return [("sends back any bytes, text or not", self.any_bytes)]
+
+    def any_bytes(self, step: Stage) -> None:
+        """All bytes that there are, most of which are no text; and some that look like nothing when they are stripped."""
+        peer = self.client()
+        try:
+            for data in (b" ", b"\n", b"\r\n", b"\0"):
+                peer.deliver(data)
+                peer.expect(data)
+        except Missed as missed:
+            raise no_answer(self.check, missed, f"text was sent back, but not {data!r} alone") from None
+        data = bytes(range(256))
+        try:
+            peer.send(data)
+            peer.expect(data)
+        except Missed as missed:
+            reason = no_answer(
+                self.check, missed, "text was sent back, but not the bytes 0 to 255, which are no text"
+            ).reason
+            raise because(missed, reason, Mistake.TEXT_ONLY) from None
 
 
 def echo_server(
@@ -48,5 +78,5 @@ def echo_server(
     """
     check = Check("echo server", target, timeout=timeout, kind=kind)
     with check:
-        Battery(check, _Bytes(), concurrent).run()
+        _Echo(check, _Bytes(), concurrent).run()
     return check.result

@@ -28,10 +28,9 @@ _LAST = 2.0  # seconds that the kernel has to end a process that was killed
 class Forked(Program):
     """One child."""
 
-    def __init__(self, work: Callable[[Any], int], address: Address, listens_by_itself: bool) -> None:
+    def __init__(self, work: Callable[[Any], int], address: Address) -> None:
         self._work = work
         self.address = address
-        self._by_itself = listens_by_itself
         self._pid: int | None = None
         self._status: int | None = None
         self._output: Output | None = None
@@ -40,6 +39,7 @@ class Forked(Program):
         self._rest = b""
         self.told: dict[str, Any] = {}
         """What the child has said: the first of each kind."""
+        self._troubles: list[Ending] = []
 
     def start(self) -> None:
         """Forks. Raises OSError where the system has no process left."""
@@ -74,7 +74,10 @@ class Forked(Program):
             *lines, self._rest = self._rest.split(b"\n")
             for line in lines:
                 word, what = json.loads(line)
-                self.told.setdefault(word, what)
+                if word == "trouble":
+                    self._troubles.append(Ending(**what))
+                else:
+                    self.told.setdefault(word, what)
         if self._pid is not None and self._status is None:
             try:
                 pid, status = os.waitpid(self._pid, os.WNOHANG)
@@ -106,11 +109,10 @@ class Forked(Program):
         ending = Ending() if told is None else Ending(**told)
         return replace(ending, status=self._status)
 
-    def trouble(self) -> Ending | None:
-        """What a handler raised first."""
+    def troubles(self) -> list[Ending]:
+        """What a handler raised."""
         self._catch_up()
-        told = self.told.get("trouble")
-        return None if told is None else Ending(**told)
+        return list(self._troubles)
 
     def pids(self) -> frozenset[int]:
         """The child and what it has started."""
@@ -155,4 +157,4 @@ def forked_server(target: Function, address: Address) -> Forked:
     """A function as a server."""
     from ._child import serve
 
-    return Forked(serve(target, address), address, target.kind == "program")
+    return Forked(serve(target, address), address)

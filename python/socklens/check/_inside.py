@@ -23,12 +23,9 @@ class Inside(Program):
                 f"this system cannot fork, so that a function which listens by itself could not be stopped: give a handler "
                 f"{target.name}(conn), or a command, such as 'python server.py {{port}}'"
             )
-        self._trouble: Ending | None = None
-        self._server = Server(as_handler(target, self._tell), LOOPBACK, 0)
+        self._troubles: list[Ending] = []
+        self._server = Server(as_handler(target, self._troubles.append), LOOPBACK, 0)
         self.address = Address(LOOPBACK, 0)
-
-    def _tell(self, ending: Ending) -> None:
-        self._trouble = self._trouble or ending
 
     def start(self) -> None:
         """Starts the server."""
@@ -42,9 +39,9 @@ class Inside(Program):
         """It ends when it is stopped."""
         return None
 
-    def trouble(self) -> Ending | None:
-        """What the handler raised first."""
-        return self._trouble
+    def troubles(self) -> list[Ending]:
+        """What the handler raised."""
+        return list(self._troubles)
 
     def pids(self) -> frozenset[int]:
         """This process."""

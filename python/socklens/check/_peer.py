@@ -34,6 +34,11 @@ class Peer:
         self.local_addr: Address = conn.local_addr
         self.peer_addr: Address = conn.peer_addr
 
+    @property
+    def seconds_left(self) -> float:
+        """Of the step that goes on."""
+        return self._left()
+
     def _left(self, seconds: float | None = None) -> float:
         left = max(0.0, self._deadline() - time.monotonic())
         return left if seconds is None else min(left, seconds)
@@ -103,6 +108,14 @@ class Peer:
                 got += self.more(_SETTLED / 5, most=max(256, len(wanted)))
                 self._missed(What.OTHER, "it answered with other bytes", wanted, got)
 
+    def take(self, wanted: object, before: bytes, seconds: float) -> bytes:
+        """What comes next, 1 to 65,536 bytes.
+
+        Raises:
+            Missed: nothing came in this time, or the stream has ended.
+        """
+        return self._some(1 << 16, time.monotonic() + self._left(seconds), wanted, before)
+
     def _some(self, most: int, deadline: float, wanted: object, before: bytes) -> bytes:
         try:
             data = self.conn.recv(most, timeout=max(0.0, deadline - time.monotonic()))
@@ -139,6 +152,15 @@ class Peer:
             return self.conn.recv(most, timeout=self._left(seconds))
         except OSError:
             return b""
+
+    def reaction(self, seconds: float) -> bytes | What | None:
+        """What the program does within this time: bytes, an end or a reset; None if nothing."""
+        try:
+            return self.conn.recv(timeout=self._left(seconds)) or What.END
+        except (TimeoutError, BlockingIOError):
+            return None
+        except OSError:
+            return What.RESET
 
     def expect_end(self, seconds: float | None = None) -> None:
         """Waits for the program's FIN.

@@ -32,9 +32,9 @@ class Program(ABC):
     def ending(self) -> Ending | None:
         """How it has ended; None while it runs, or where that is not known."""
 
-    def trouble(self) -> Ending | None:
-        """The first exception that serving one client raised, as far as it is known: the program may go on."""
-        return None
+    def troubles(self) -> list[Ending]:
+        """The exceptions that serving single clients raised, as far as they are known: the program goes on after them."""
+        return []
 
     @abstractmethod
     def pids(self) -> frozenset[int]:

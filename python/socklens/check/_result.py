@@ -35,6 +35,7 @@ class Mistake(Enum):
     END_NOT_SEEN = "it goes on reading after recv() has returned b''"
     ENDS_WITH_A_CLIENT = "the end of one client ends the service for all"
     MIXES_CLIENTS = "a client gets what belongs to another"
+    NOT_TO_OTHERS = "what one client says does not reach the others"
     GONE_CLIENT = "it fails when one of its clients is gone"
     LEAKS_SOCKETS = "sockets of clients that have left stay open"
     LEAKS_THREADS = "threads of clients that have left go on"
@@ -75,6 +76,7 @@ _ADVICE = {
     Mistake.END_NOT_SEEN: "b'' from recv() is the end of the stream, and is returned for ever: leave the loop there.",
     Mistake.ENDS_WITH_A_CLIENT: "Catch OSError where one client is served, so that only this client's connection ends.",
     Mistake.MIXES_CLIENTS: "Keep what belongs to a client in variables of its own, not in global ones.",
+    Mistake.NOT_TO_OTHERS: "Keep the connections of all clients in one list, and send each line to all of them.",
     Mistake.GONE_CLIENT: "Take a client out of the list when it leaves, and catch OSError when you send to each.",
     Mistake.LEAKS_SOCKETS: "close() the client's socket in a finally, or use it in a with statement.",
     Mistake.LEAKS_THREADS: "Leave the thread's function when recv() returns b''.",

@@ -38,8 +38,11 @@ def as_text(result: Result) -> str:
         ]
     if result.mistake is not None:
         lines += _row("next", _clean(result.mistake.advice))
-    for i, step in enumerate(result.steps):
+    reached = [step for step in result.steps if step.outcome.value != "not run"]
+    for i, step in enumerate(reached):
         lines += _row("steps" if i == 0 else "", _step(step))
+    if len(reached) < len(result.steps):
+        lines += _row("", f"{_SIGNS['not run']} {len(result.steps) - len(reached)} more were not run")
     if not result.passed:
         if result.output.strip():
             printed = _printed(result.output)
