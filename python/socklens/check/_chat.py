@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._check import Stage
     from ._peer import Peer
 
-_AGAIN = 0.5  # seconds after which a line is said again to somebody who has just come in
+_AGAIN = 0.5  # seconds after which a line is said again, at the latest, to somebody who has just come in
 _HEARD = 3.0
 
 
@@ -85,10 +85,12 @@ class _ChatServer(Battery):
     def meet(self, speaker: Peer, hearer: Peer) -> None:
         """Until one hears the other: who has connected is not in the room yet, and may miss a line."""
         words = self.token()
+        pause = 0.02
         while True:
             speaker.send(words + b"\n")
+            pause = min(2 * pause, _AGAIN)
             try:
-                self.hear(hearer, words, min(_AGAIN, max(0.05, hearer.seconds_left)))
+                self.hear(hearer, words, min(pause, hearer.seconds_left))
             except Missed as missed:
                 if missed.what is not What.NOTHING or hearer.seconds_left < _AGAIN:
                     raise
@@ -317,8 +319,8 @@ def chat_server(
 ) -> Result:
     """Checks a chat room of lines: what one client says reaches all others.
 
-    A line may arrive with something before or behind it, such as a name, and other lines may come as well (a welcome, who came in): it counts
-    as heard when its words are in one line.
+    A line may arrive with something before or behind it, such as a name, and other lines may come as well (a welcome, who came in): it
+    counts as heard when its words are in one line.
 
     Args:
         target: the program: see `socklens.check`.

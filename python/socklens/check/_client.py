@@ -207,12 +207,28 @@ class _Client:
                 self._finished(peer, "every answer came in three pieces")
                 self._right("every answer came in three pieces")
             except Failed as failure:
-                said = (
-                    f"with whole answers all went well. With the same answers, each in three pieces: {failure.reason}"
-                )
-                worse = Failed(said, Mistake.RECV_IS_A_MESSAGE, expected=failure.expected, actual=failure.actual)
-                worse.peer = peer
-                raise worse from None
+                raise self._worse_in_pieces(failure, peer) from None
+
+    def _worse_in_pieces(self, failure: Failed, peer: Peer) -> Failed:
+        """The pieces are the only difference to the step before."""
+        until(lambda: _over(self._program), time.monotonic() + _IDLE)
+        ending, value = _over(self._program), getattr(self._program, "told", {}).get("value")
+        reason, expected, actual = failure.reason, failure.expected, failure.actual
+        if self._returns is not ANYTHING and value is not None and not value["equal"]:
+            reason, expected, actual = f"it returned {value['repr']}", repr(self._returns), value["repr"]
+        elif ending is not None and ending.error:
+            reason = f"it {ending.words}"
+        mistake = Mistake.RECV_IS_A_MESSAGE
+        if ending is not None and ending.error.startswith("UnicodeDecodeError"):
+            mistake = Mistake.SPLITS_CHARACTERS
+        worse = Failed(
+            f"with whole answers all went well; with the same answers in three pieces each, {reason}",
+            mistake,
+            expected=expected,
+            actual=actual,
+        )
+        worse.peer = peer
+        return worse
 
     def hangs_up(self, step: Stage) -> None:
         """FIN in place of the first answer."""
@@ -302,8 +318,8 @@ def client(
         A `Result`, which is true if the client passed. Its faults are told there, and never raised.
 
     Raises:
-        TypeError, ValueError: the target can be none, the dialogue or the timeout is none. NotImplementedError: a function, where the system
-            cannot fork. KeyboardInterrupt: yours; all is cleaned up then.
+        TypeError, ValueError: the target can be none, the dialogue or the timeout is none. NotImplementedError: a function, where the
+            system cannot fork. KeyboardInterrupt: yours; all is cleaned up then.
     """
     found = read(target, kind)
     if isinstance(found, Running):

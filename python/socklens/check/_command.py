@@ -36,6 +36,11 @@ class CommandLine(Program):
 
     def start(self) -> None:
         """Starts it, in this directory and environment. A command that cannot be started has ended."""
+        if os.name != "posix":
+            raise NotImplementedError(
+                "this system has no process groups, so that a command could not be ended with all that it starts: run the program "
+                "yourself, and check its address"
+            )
         seen, out = os.pipe()
         # A program in Python would keep its prints to itself until its buffer is full, and lose them when it is ended.
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -46,7 +51,7 @@ class CommandLine(Program):
                 stdout=out,
                 stderr=out,
                 env=environment,
-                start_new_session=os.name == "posix",
+                start_new_session=True,
             )
         except OSError as error:
             os.close(seen)
@@ -90,7 +95,7 @@ class CommandLine(Program):
             while self._process.poll() is None and time.monotonic() < deadline:
                 time.sleep(_PAUSE)
             self.had_to_be_killed = self._process.poll() is None
-        self._signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        self._signal(signal.SIGKILL)
         self._process.wait(_PATIENCE)
         output, self._output = self._output, None
         output.close()
@@ -98,9 +103,6 @@ class CommandLine(Program):
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:
-            return
-        if os.name != "posix":
-            self._process.kill()
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)

@@ -16,7 +16,7 @@ from ._target import Kind, Target
 if TYPE_CHECKING:
     from ._check import Stage
 
-_LONG = 200_000
+_LONG = 50_000  # bytes of a long line: more than one recv() gets, less than any sensible limit
 _MEGABYTE = 1_000_000
 
 

@@ -20,17 +20,20 @@ WIDTH = 100
 _MOST_BYTES = 48
 _MOST_LINES = 12
 _LABEL = 10
+_LONGEST_TARGET = 48
 _SIGNS = {"passed": "✓", "failed": "✗", "left out": "–", "not run": "·"}
 
 
 def as_text(result: Result) -> str:
     """The verdict first, then what it is grounded on."""
-    lines = [cut(_title(result), WIDTH)]
+    lines = [cut(f"{_verdict(result)}: {_what(result)}", WIDTH)]
+    failed = result.failed_step
+    if failed is not None:
+        lines += _row("at", _clean(failed.name))
     if result.reason:
         lines += _row("why", _clean(result.reason))
     if result.mistake is not None:
         lines += _row("mistake", _clean(result.mistake.value))
-    failed = result.failed_step
     if failed is not None and failed.expected is not None:
         lines += [
             cut(f"{'  expected':<{_LABEL + 2}}{shown(failed.expected)}", WIDTH),
@@ -64,11 +67,13 @@ def as_html(result: Result) -> str:
     kind = "passed" if result.passed else "failed"
     parts = [f"<p><strong>{_safe(_verdict(result))}</strong> {_safe(_what(result))}</p>"]
     rows = []
+    failed = result.failed_step
+    if failed is not None:
+        rows.append(_html_row("at", _safe(failed.name)))
     if result.reason:
         rows.append(_html_row("why", f"<strong>{_safe(result.reason)}</strong>"))
     if result.mistake is not None:
         rows.append(_html_row("mistake", _safe(result.mistake.value)))
-    failed = result.failed_step
     if failed is not None and failed.expected is not None:
         rows.append(_html_row("expected", f"<code>{html.escape(shown(failed.expected))}</code>"))
         rows.append(_html_row("got", f"<code>{html.escape(shown(failed.actual))}</code>"))
@@ -109,22 +114,16 @@ def shown(value: object) -> str:
     return "nothing" if value is None else cut(escape(repr(value), keep="\\"), 400)
 
 
-def _title(result: Result) -> str:
-    return f"{_verdict(result)}: {_what(result)}"
-
-
 def _verdict(result: Result) -> str:
     return "passed" if result.passed else "failed"
 
 
 def _what(result: Result) -> str:
-    target = f" `{_clean(result.target)}`" if result.target else ""
+    target = f" `{cut(_clean(result.target), _LONGEST_TARGET)}`" if result.target else ""
     count = len(result.steps)
     done = len([step for step in result.steps if step.outcome.value == "passed"])
     steps = f"{done} of {count} steps" if done < count else f"{count} steps"
-    failed = result.failed_step
-    at = "" if failed is None else f", at “{_clean(failed.name)}”"
-    return f"{_clean(result.name)}{target}{at} ({steps}, {result.seconds:.1f} s)"
+    return f"{_clean(result.name)}{target} ({steps}, {result.seconds:.1f} s)"
 
 
 def _step(step: Step) -> str:
