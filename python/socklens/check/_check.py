@@ -176,15 +176,14 @@ class Check:
             raise RuntimeError("this check has no target: Check(name, target)")
         return self._program
 
-    def connect(self, name: str = "the client", *, recv_buffer: int | None = None) -> Peer:
+    def connect(self, name: str = "the client", *, narrow: bool = False) -> Peer:
         """A new client of the program, which the check closes when it is over.
 
         Args:
             name: what it is called in reasons.
-            recv_buffer: the size of its receive buffer in bytes, if it is to be filled quickly.
+            narrow: small buffers, and small segments such as a network has, so that little is on its way when nobody reads.
         """
-        peer = connected(self.address, self._deadline, name, recv_buffer)
-        return self._taken(peer)
+        return self._taken(connected(self.address, self._deadline, name, narrow))
 
     def peer(self, conn: Connection, name: str = "the other end") -> Peer:
         """A `Peer` for a connection that the step made itself; the check closes it, too."""

@@ -41,6 +41,10 @@ def no_answer(check: Check, missed: Missed, before: str = "") -> Failed:
         ended = fate(check)
         if ended is not None:
             return because(missed, f"{said}it {ended.words}", ended.mistake)
+    if missed.what is What.REFUSED and getattr(check.program, "returned", lambda: False)():
+        return because(
+            missed, f"{said}the function returned, and nothing listens on {check.address}", Mistake.NEVER_LISTENS
+        )
     if missed.what in (What.END, What.RESET):
         return because(missed, f"{said}{missed.reason}", Mistake.CLOSES_EARLY if missed.what is What.END else None)
     if missed.what is What.NOTHING and missed.peer is not None:

@@ -33,6 +33,7 @@ def flood(check: Check, peer: Peer, data: bytes, wanted: bytes, *, late: bool) -
         if late:
             _wait_until_still(check, peer)
         _compare(check, peer, wanted, late)
+        sender.join(check.seconds_left)  # all has come back, so that all has been sent
     finally:
         if sender.is_alive():
             peer.abort()  # ends its wait

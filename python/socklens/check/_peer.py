@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import NoReturn
@@ -15,6 +16,8 @@ from ._kernel import OtherEnd, other_end, until
 
 _SETTLED = 0.25  # seconds for a piece to be read where the kernel does not tell; and for nothing to come
 _MOST_READ = 0.5
+_NARROW = 32 << 10
+_SEGMENT = 1400
 
 
 class Peer:
@@ -195,24 +198,36 @@ class Peer:
         raise Missed(what, reason, self, expected=wanted, actual=came) from None
 
 
-def connected(address: Address, deadline: Callable[[], float], name: str, recv_buffer: int | None = None) -> Peer:
+def connected(address: Address, deadline: Callable[[], float], name: str, narrow: bool = False) -> Peer:
     """A new client.
 
     Raises:
         Missed: nobody listens there, or the connection is not made in time.
     """
-    left = max(0.0, deadline() - time.monotonic())
+    left = max(0.001, deadline() - time.monotonic())
     try:
-        return Peer(_socklens.connect(address, timeout=left, recv_buffer=recv_buffer), deadline, name)
+        conn = _narrow(address, left) if narrow else _socklens.connect(address, timeout=left)
     except ConnectionRefusedError:
-        raise Missed(
-            What.REFUSED,
-            f"{name} was refused: nothing listens on {address}",
-            None,
-            expected="a connection",
-            actual="ECONNREFUSED",
-        ) from None
+        said = f"{name} was refused: nothing listens on {address}"
+        raise Missed(What.REFUSED, said, None, expected="a connection", actual="ECONNREFUSED") from None
     except OSError as error:
-        raise Missed(
-            What.NO_CONNECTION, f"{name} got no connection: {error}", None, expected="a connection", actual="none"
-        ) from None
+        said = f"{name} got no connection: {error}"
+        raise Missed(What.NO_CONNECTION, said, None, expected="a connection", actual="none") from None
+    return Peer(conn, deadline, name)
+
+
+def _narrow(address: Address, seconds: float) -> Connection:
+    """One whose peer keeps little in its send buffer, too: Linux measures that by the segment (tcp_init_buffer_space)."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NARROW)
+        if hasattr(socket, "TCP_MAXSEG"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
+        sock.settimeout(seconds)
+        sock.connect(tuple(address))
+        sock.settimeout(None)
+        return Connection.from_socket(sock)
+    except BaseException:
+        sock.close()
+        raise

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ._peer import Peer
 
 
+_FIRST = 3.0  # seconds for the first answer; the rest of the step is for finding out why none came
+
+
 class Talk(ABC):
     """What is said: requests, and the reply to each."""
 
@@ -95,7 +98,7 @@ class Stream(Battery):
         """The simplest that there is."""
         try:
             self.kept = self.client()
-            self.ask(self.kept, 0)
+            self.ask(self.kept, 0, _FIRST)
         except Missed as missed:
             raise self._first_answer(missed) from None
 
@@ -242,7 +245,7 @@ class Stream(Battery):
     def late(self, step: Stage) -> None:
         """Read when nothing moves any more: both directions are full then."""
         data = self.talk.big()
-        peer = self.check.connect(recv_buffer=8192)
+        peer = self.check.connect(narrow=True)
         self.greet(peer)
         flood(self.check, peer, data, self.talk.reply(data), late=True)
 

@@ -1,0 +1,35 @@
+"""What the tests of checks share: a verdict, and the evidence that it has to name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from socklens.check import Mistake, Outcome, Result
+
+Program = Callable[..., Any]
+
+
+def passes(result: Result) -> None:
+    """It passed, and says nothing against the program."""
+    assert result, repr(result)
+    assert (result.reason, result.mistake, result.events) == ("", None, ())
+    assert {step.outcome for step in result.steps} == {Outcome.PASSED}, result
+
+
+def fails(result: Result, mistake: Mistake | None, *fragments: str) -> None:
+    """It failed for this mistake, with a reason that says all of this, in exactly one step."""
+    assert not result
+    assert not result.passed
+    assert result.mistake is mistake, repr(result)
+    for fragment in fragments:
+        assert fragment in result.reason, repr(result)
+    assert result.reason.endswith(".")
+    outcomes = [step.outcome for step in result.steps]
+    assert outcomes.count(Outcome.FAILED) == 1, repr(result)
+    after = outcomes[outcomes.index(Outcome.FAILED) + 1 :]
+    assert set(after) <= {Outcome.NOT_RUN}, "nothing is run after a failure"
+    text = repr(result)
+    assert text.startswith("failed: ")
+    if mistake is not None:
+        assert mistake.value in text
