@@ -23,7 +23,7 @@ def fails(result: Result, mistake: Mistake | None, *fragments: str) -> None:
     assert not result.passed
     assert result.mistake is mistake, repr(result)
     for fragment in fragments:
-        assert fragment in result.reason, repr(result)
+        assert fragment.lower() in result.reason.lower(), repr(result)
     assert result.reason.endswith(".")
     outcomes = [step.outcome for step in result.steps]
     assert outcomes.count(Outcome.FAILED) == 1, repr(result)

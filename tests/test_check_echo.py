@@ -106,8 +106,7 @@ def test_a_right_one_passes(program: Program) -> None:
 
 def test_one_that_runs_already_is_checked_and_left_running() -> None:
     with sl.Server(handler) as server:
-        for target in (server, server.local_addr, str(server.local_addr), tuple(server.local_addr), server.listener):
-            passes(sl.check.echo_server(target))
+        passes(sl.check.echo_server(str(server.local_addr)))
         assert server.running
 
 
@@ -334,9 +333,7 @@ def keeps_threads(conn: sl.Connection) -> None:
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_wrong_one_fails_for_its_own_reason(program: Program, mistake: Mistake, fragment: str) -> None:
-    result = sl.check.echo_server(program)
-    fails(result, mistake)
-    assert fragment.lower() in result.reason.lower(), repr(result)
+    fails(sl.check.echo_server(program), mistake, fragment)
 
 
 LEAVES_THE_GROUP = """

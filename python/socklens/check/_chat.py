@@ -31,6 +31,7 @@ class _ChatServer(Battery):
         self._heard: dict[Peer, list[bytes]] = {}
         self._said = 0
         self._witness: Peer | None = None
+        self._room: list[Peer] = []
 
     def steps(self) -> Steps:
         alone: Steps = (
@@ -41,11 +42,11 @@ class _ChatServer(Battery):
         return [
             ("brings what one client says to the other", self.first),
             ("brings it to a third one, too", self.third),
+            ("goes on when a client leaves", self.leaves),
             *alone,
             ("passes on a line that comes in pieces as one line", self.pieces),
             ("passes on two lines that come together as two", self.glued),
             ("keeps characters whole that come in two pieces", self.characters),
-            ("goes on when a client leaves", self.leaves),
             ("goes on when a client has said half a line and is silent", self.half_a_line),
             *self.crowd_steps(),
         ]
@@ -122,6 +123,7 @@ class _ChatServer(Battery):
         try:
             self.meet(ann, bob)
             self.meet(bob, ann)
+            self.kept, self._room = ann, [ann, bob]
         except Missed as missed:
             raise self._not_heard(missed, ann, bob) from None
 
@@ -149,7 +151,8 @@ class _ChatServer(Battery):
 
     def third(self, step: Stage) -> None:
         """Three, each heard by the other two."""
-        peers = [self.client(f"the client {name}") for name in ("ann", "bob", "eve")]
+        peers = [*self._room, self.client("the client eve")]
+        self._room = peers
         try:
             for speaker in peers:
                 for hearer in peers:
@@ -235,7 +238,10 @@ class _ChatServer(Battery):
 
     def leaves(self, step: Stage) -> None:
         """By FIN, and by RST."""
-        ann, bob, eve, dan = self.room("the client ann", "the client bob", "the client eve", "the client dan")
+        self.kept, (ann, bob, eve) = None, self._room  # those of the steps before: nobody has left yet
+        dan = self.client("the client dan")
+        self.meet(dan, ann)
+        self.meet(ann, dan)
         for gone, how, leave in ((eve, "left", eve.close), (dan, "reset its connection", dan.abort)):
             leave()
             self.check.leave(gone)

@@ -138,14 +138,14 @@ class _Client:
         mistake = Mistake.CLOSES_EARLY if missed.what is What.END else None
         return because(missed, after + words.get(missed.what, missed.reason), mistake)
 
-    def _finished(self, peer: Peer | None, so_far: str) -> None:
-        """It ends by itself, and its connection before it or with it."""
+    def _finished(self, peer: Peer | None, so_far: str, *, closed: bool = True) -> None:
+        """It ends by itself, and its connection before it or with it, if that is looked at."""
         program = self._program
         if program is None:
             return
         if not until(lambda: _over(program), time.monotonic() + min(_END, self.check.seconds_left)):
             raise self._hangs(program, peer, so_far)
-        if peer is not None and program.ending() is None and not self._target_gets_a_connection():
+        if closed and peer is not None and program.ending() is None and not self._target_gets_a_connection():
             try:
                 peer.expect_end(_IDLE)
             except Missed as missed:
@@ -237,7 +237,7 @@ class _Client:
             if self._dialogue[0][0]:
                 peer.expect(self._dialogue[0][0])
             peer.finish()
-            self._finished(None if self._target_gets_a_connection() else peer, "the server closed the connection")
+            self._finished(peer, "the server closed the connection", closed=False)
 
     def refused(self, step: Stage) -> None:
         """A port without a listener."""

@@ -19,12 +19,14 @@ from .._socklens import _endpoint
 if TYPE_CHECKING:
     from .._socklens import Listener
     from ..server import Server
+    from ..server._reactor import RustHandler
 
 Kind: TypeAlias = Literal["program", "handler", "socket handler"]
 """How a function is used: it listens by itself, or it is called with a client's connection, ours or one of the module `socket`."""
 
-Target: TypeAlias = (
-    "Address | tuple[str, int] | str | Sequence[str | os.PathLike[str]] | Callable[..., object] | Server | Listener"
+Target: TypeAlias = (  # no expression at run time: what it names is not imported then
+    "Address | tuple[str, int] | str | Sequence[str | os.PathLike[str]] | Callable[..., object]"
+    " | Server | Listener | RustHandler"
 )
 """What a check takes: see `socklens.check`."""
 
