@@ -327,7 +327,7 @@ def test_a_failure_reads_well() -> None:
         conn.sendall(conn.recv())
 
     result = sl.check.echo_server(once)
-    with pytest.raises(AssertionError, match="recv\\(\\) is called|reads only once"):
+    with pytest.raises(AssertionError, match="reads only once"):
         assert result, repr(result)
     text = repr(result)
     for fragment in (

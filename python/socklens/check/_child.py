@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import faulthandler
 import gc
 import inspect
 import json
@@ -73,6 +74,8 @@ def _settle(out: int, life: int) -> None:
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  # as long as the process
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    if faulthandler.is_enabled():
+        faulthandler.enable(sys.stderr)
     builtins.input = _no_keyboard  # a notebook's own would ask the front end
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -39,7 +39,9 @@ class _Lines(Talk):
     def reply(self, requests: bytes) -> bytes:
         if self._answer is None:
             return requests
-        return b"".join(self._answer(line) for line in requests.splitlines(keepends=True))
+        return b"".join(
+            _bytes("what answer returns", self._answer(line)) for line in requests.splitlines(keepends=True)
+        )
 
     @property
     def free(self) -> bool:
@@ -109,7 +111,7 @@ def line_server(
             cleaned up then.
     """
     talk = _Lines(answer, _checked(requests), _bytes("greeting", greeting))
-    _bytes("what answer returns", talk.reply(talk.request(0)))
+    talk.reply(talk.request(0))  # so that an answer of a wrong type is told before anything is started
     check = Check("line server", target, timeout=timeout, kind=kind)
     with check:
         _LineServer(check, talk, concurrent).run()

@@ -114,7 +114,7 @@ def _running(target: object) -> Running | None:
         return _running_at(target)
     if isinstance(target, _socklens.Listener):
         return _running_at(target.local_addr)
-    if hasattr(target, "handler_name") and hasattr(target, "local_addr"):  # a Server, which is not imported for this
+    if hasattr(target, "handler_name") and hasattr(target, "running"):  # a Server, which is not imported for this
         if not target.running:  # type: ignore[attr-defined]
             raise ValueError(
                 f"this server ({target.handler_name}) does not run: start() it first, or give its handler, which the check "
