@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._peer import Peer
 
 
+_SINGLE = 8  # bytes that are sent one by one
 _FIRST = 3.0  # seconds for the first answer; the rest of the step is for finding out why none came
 
 
@@ -168,9 +169,10 @@ class Stream(Battery):
             peer.send(rest)
             peer.expect(self.talk.reply(request))
             said = f"a whole {self.unit} was answered, but not this one that came byte by byte"
-            request = self.talk.request(4)[-8:]
-            for at in range(len(request)):
-                peer.deliver(request[at : at + 1])
+            request = self.talk.request(4)
+            peer.deliver(request[:-_SINGLE])
+            for byte in request[-_SINGLE:]:
+                peer.deliver(bytes([byte]))
             peer.expect(self.talk.reply(request))
         except Missed as missed:
             raise self.in_pieces(missed, said) from None

@@ -107,7 +107,7 @@ def read(target: object, kind: str | None = None) -> Read:
 # -- what runs, and what is to be started
 
 
-def _running(target: object) -> Running | None:
+def _running(target: Any) -> Running | None:
     if isinstance(target, Address) or (
         isinstance(target, tuple) and len(target) in (2, 4) and isinstance(target[1], int)
     ):
@@ -115,7 +115,7 @@ def _running(target: object) -> Running | None:
     if isinstance(target, _socklens.Listener):
         return _running_at(target.local_addr)
     if hasattr(target, "handler_name") and hasattr(target, "running"):  # a Server, which is not imported for this
-        if not target.running:  # type: ignore[attr-defined]
+        if not target.running:
             raise ValueError(
                 f"this server ({target.handler_name}) does not run: start() it first, or give its handler, which the check "
                 "serves itself"
