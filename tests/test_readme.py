@@ -16,7 +16,7 @@ import socklens as sl
 from written import shape
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE, CHECK = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 def test_the_first_five_lines_and_the_session_after_them() -> None:
@@ -82,3 +82,13 @@ def test_the_wire() -> None:
     lines = printed.getvalue().splitlines()
     assert lines[0] == r"b'he' b'll' b'o\n'"
     assert any("RST after byte 10 to both ends" in line for line in names["wire"].story.__repr__().splitlines())
+
+
+def test_the_check() -> None:
+    names: dict[str, Any] = {"sl": sl}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(CHECK, names)
+    shown = re.search(r"```text\n(failed: line server.*?)```", README, re.DOTALL)
+    assert shown is not None
+    assert printed.getvalue().split("\n")[1:5] == shown[1].split("\n")[1:5]

@@ -196,11 +196,11 @@ class _HttpServer(Battery):
             peer.send(request[-2:])
             self.receive(peer, 0)
         except Missed as missed:
-            raise self.in_pieces(missed, "a request in one piece was answered, but not one in three pieces") from None
+            raise self._in_pieces(missed, "a request in one piece was answered, but not one in three pieces") from None
 
-    def in_pieces(self, missed: Missed, before: str) -> Failed:
+    def _in_pieces(self, missed: Missed, before: str) -> Failed:
         """A request in one piece was answered: the pieces are the only difference."""
-        return because(missed, before.removesuffix(": it"), Mistake.RECV_IS_A_MESSAGE)
+        return because(missed, before, Mistake.RECV_IS_A_MESSAGE)
 
 
 def _get(path: str) -> bytes:

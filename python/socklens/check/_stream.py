@@ -175,13 +175,13 @@ class Stream(Battery):
                 peer.deliver(bytes([byte]))
             peer.expect(self.talk.reply(request))
         except Missed as missed:
-            raise self.in_pieces(missed, said) from None
+            raise self._in_pieces(missed, said) from None
 
-    def in_pieces(self, missed: Missed, before: str) -> Failed:
+    def _in_pieces(self, missed: Missed, before: str) -> Failed:
         """The same request was answered when it came whole: the pieces are the only difference."""
         if not self.talk.lines:
-            return no_answer(self.check, missed, before.removesuffix(": it"))
-        return because(missed, before.removesuffix(": it"), Mistake.RECV_IS_A_MESSAGE)
+            return no_answer(self.check, missed, before)
+        return because(missed, before, Mistake.RECV_IS_A_MESSAGE)
 
     def glued(self, step: Stage) -> None:
         """Two requests in one segment; then one and a half, and the other half."""
@@ -198,7 +198,7 @@ class Stream(Battery):
             peer.send(more[-half:])
             peer.expect(self.talk.reply(more))
         except Missed as missed:
-            raise self.in_pieces(missed, said) from None
+            raise self._in_pieces(missed, said) from None
 
     def characters(self, step: Stage) -> None:
         """The text whole, and then with a border inside each character of several bytes."""

@@ -41,11 +41,11 @@ def as_text(result: Result) -> str:
         ]
     if result.mistake is not None:
         lines += _row("next", _clean(result.mistake.advice))
-    reached = [step for step in result.steps if step.outcome.value != "not run"]
+    reached = _reached(result)
     for i, step in enumerate(reached):
         lines += _row("steps" if i == 0 else "", _step(step))
     if len(reached) < len(result.steps):
-        lines += _row("", f"{_SIGNS['not run']} {len(result.steps) - len(reached)} more were not run")
+        lines += _row("", _more(result))
     if not result.passed:
         if result.output.strip():
             printed = _printed(result.output)
@@ -81,10 +81,13 @@ def as_html(result: Result) -> str:
         rows.append(_html_row("next", f'<span class="socklens-next">{_safe(result.mistake.advice)}</span>'))
     if rows:
         parts.append(f"<table><tbody>{''.join(rows)}</tbody></table>")
+    reached = _reached(result)
     steps = "".join(
         f'<li class="socklens-step-{step.outcome.value.replace(" ", "-")}">{_safe(_step(step))}</li>'
-        for step in result.steps
+        for step in reached
     )
+    if len(reached) < len(result.steps):
+        steps += f'<li class="socklens-step-not-run">{_more(result)}</li>'
     parts.append(_folded("steps", f"<ul>{steps}</ul>", opened=not result.passed))
     if not result.passed:
         if result.output.strip():
@@ -112,6 +115,14 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return _clean(value)
     return "nothing" if value is None else cut(escape(repr(value), keep="\\"), 400)
+
+
+def _reached(result: Result) -> list[Step]:
+    return [step for step in result.steps if step.outcome.value != "not run"]
+
+
+def _more(result: Result) -> str:
+    return f"{_SIGNS['not run']} {len(result.steps) - len(_reached(result))} more were not run"
 
 
 def _verdict(result: Result) -> str:
