@@ -136,6 +136,18 @@ def test_the_whole_is_bounded() -> None:
     assert time.monotonic() - began < 12
 
 
+def test_who_sends_without_end_is_bounded_too() -> None:
+    def floods(conn: sl.Connection) -> None:
+        head = b"HTTP/1.1 200 OK\r\n\r\n"
+        while True:
+            conn.sendall(head + b"more\n" * 1000)
+
+    for check in (sl.check.echo_server, sl.check.line_server, sl.check.chat_server, sl.check.http_server):
+        result = check(floods, timeout=3)
+        assert not result
+        assert result.seconds < 10
+
+
 def test_ctrl_c_ends_it_and_leaves_nothing() -> None:
     threading.Timer(1.0, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):

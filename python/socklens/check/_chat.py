@@ -98,7 +98,7 @@ class _ChatServer(Battery):
             else:
                 break
         # Those said again may still be on their way.
-        while hearer.more(0.01):
+        while hearer.seconds_left and hearer.more(0.01):
             continue
 
     def room(self, *names: str) -> list[Peer]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})( [^\r\n]*)?")
 _LONGEST_HEAD = 64 << 10
+_LONGEST_BODY = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,12 @@ class _HttpServer(Battery):
 
     def _body(self, peer: Peer, head: bytes, body: bytes, length: int | None, deadline: float) -> bytes:
         while length is None or len(body) < length:
+            if len(body) > _LONGEST_BODY:
+                raise Failed(
+                    f"its answer has no end: {len(body):,} bytes came",
+                    expected="the end of the body",
+                    actual=body[:256],
+                )
             try:
                 body += peer.take("the body", body, deadline - time.monotonic())
             except Missed as missed:

@@ -120,8 +120,9 @@ class Peer:
         return self._some(1 << 16, time.monotonic() + self._left(seconds), wanted, before)
 
     def _some(self, most: int, deadline: float, wanted: object, before: bytes) -> bytes:
+        left = max(0.0, deadline - time.monotonic())
         try:
-            data = self.conn.recv(most, timeout=max(0.0, deadline - time.monotonic()))
+            data = self.conn.recv(most, timeout=left)
         except (TimeoutError, BlockingIOError):
             self._missed(What.NOTHING, "it did not answer" if not before else "the rest did not come", wanted, before)
         except OSError as error:
@@ -129,6 +130,8 @@ class Peer:
         if not data:
             early = "before it had answered" if not before else "in the middle of an answer"
             self._missed(What.END, f"it closed the connection {early}", wanted, before)
+        if not left:  # or who sends without end would hold up the check without end
+            self._missed(What.NOTHING, "it was not done in time", wanted, before[-256:] + data[:256])
         return data
 
     def line(self, seconds: float | None = None, *, wanted: object = "a line") -> bytes:
@@ -137,8 +140,9 @@ class Peer:
         Raises:
             Missed: no whole line came.
         """
+        left = self._left(seconds)
         try:
-            return self.conn.recv_line(timeout=self._left(seconds))
+            line = self.conn.recv_line(timeout=left)
         except (TimeoutError, BlockingIOError):
             came = bytes(self.conn.input_buffer)
             self._missed(What.NOTHING, "the end of a line did not come" if came else "it did not answer", wanted, came)
@@ -148,6 +152,11 @@ class Peer:
             self._missed(What.OTHER, str(error), wanted, bytes(self.conn.input_buffer)[:256])
         except OSError as error:
             self._gone(error, wanted, bytes(self.conn.input_buffer))
+        if not line:
+            self._missed(What.END, "it closed the connection", wanted, b"")
+        if not left:
+            self._missed(What.NOTHING, "in all that it sent, this did not come", wanted, line)
+        return line
 
     def more(self, seconds: float = _SETTLED, most: int = 1 << 16) -> bytes:
         """What comes within this time: b"" if nothing does, or if the connection ends."""
