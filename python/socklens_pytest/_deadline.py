@@ -1,0 +1,226 @@
+"""The mark ``deadline``: a test that takes too long fails, with where every thread stood, and the tests after it go on.
+
+The test's thread is interrupted by a signal (setitimer(2), SIGALRM), which ends a wait on a socket, a lock or a sleep as well as a loop.
+Where that cannot be had (Windows, pytest not in the main thread, a timer of somebody else's), the sockets that the test has opened are
+closed instead, which ends every wait on one of socklens', but no loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import pytest
+import socklens as sl
+
+from . import _open
+
+_NAME = "socklens deadline"
+_AGAIN = 5.0  # seconds until a test that goes on in spite of it is interrupted once more
+
+_LAST_WORDS = 1.0  # seconds for threads to end
+
+
+def serve(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Lets the deadlines listen to pytest.
+
+    Raises:
+        pytest.UsageError: a mark or the setting is no number of seconds.
+    """
+    written: str = config.getini("socklens_deadline")
+    everywhere = _seconds(written, f"socklens_deadline = {written}") if written else None
+    for item in items:
+        _of(item, everywhere)  # a wrong mark is told before any test runs
+    if not config.pluginmanager.has_plugin(_NAME):
+        config.pluginmanager.register(Deadlines(everywhere), _NAME)
+
+
+def _of(item: pytest.Item, everywhere: float | None) -> float | None:
+    """The seconds that a test has; None without a deadline."""
+    mark = item.get_closest_marker("deadline")
+    if mark is None:
+        return everywhere
+    values = [*mark.args, *mark.kwargs.values()]
+    told = f"the mark deadline of {item.nodeid}"
+    return _seconds(values[0] if len(values) == 1 else values, told)
+
+
+def _seconds(value: object, where: str) -> float:
+    try:
+        seconds = float(value) if isinstance(value, str | int | float) else 0.0
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise pytest.UsageError(
+            f"{where}: a deadline is a number of seconds above 0, not {value!r}; write deadline(10)"
+        )
+    return seconds
+
+
+class Deadlines:
+    """What pytest tells of every test: its fixtures' set-up, its call and its tear-down have the whole time each."""
+
+    def __init__(self, everywhere: float | None) -> None:
+        self._everywhere = everywhere
+        self._watch: _Alarm | _Closer | None = None
+        self._begin = _open.now()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """The fixtures of the test."""
+        __tracebackhide__ = True
+        if _of(item, self._everywhere) is not None:
+            self._begin = _open.now()
+        with self._bounded(item):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """The test itself."""
+        __tracebackhide__ = True
+        with self._bounded(item):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """What its fixtures do after it."""
+        __tracebackhide__ = True
+        with self._bounded(item):
+            return (yield)
+
+    def pytest_enter_pdb(self) -> None:
+        """Somebody looks around in the test, and has the time for it."""
+        if self._watch is not None:
+            self._watch.disarm()
+
+    @contextlib.contextmanager
+    def _bounded(self, item: pytest.Item) -> Iterator[None]:
+        __tracebackhide__ = True
+        seconds = _of(item, self._everywhere)
+        if seconds is None:
+            yield
+            return
+        kind = _Alarm if _Alarm.can_be_had() else _Closer
+        self._watch = watch = kind(seconds, self._begin)
+        watch.arm()
+        try:
+            yield
+            watch.disarm()
+        except Exception as error:  # what a wait raises when its socket is closed
+            if watch.told:
+                raise pytest.fail.Exception(watch.told) from error
+            raise
+        finally:
+            watch.disarm()
+            self._watch = None
+            if watch.told:
+                watch.close()
+        if watch.told:
+            pytest.fail(watch.told)
+
+
+class _Watch:
+    """What both ways have in common. `told` is what is to be said when the time was over, and empty before."""
+
+    def __init__(self, seconds: float, begin: _open.Open) -> None:
+        self.told = ""
+        self._seconds = seconds
+        self._begin = begin
+        self._before = _open.now()
+        self._servers = sl.servers()
+        self._threads = threading.enumerate()
+
+    def tell(self) -> None:
+        """Looks where everything stands; the first look counts, since the sockets are closed after it."""
+        self.told = self.told or "\n".join(_scene(self._seconds, self._begin))
+
+    def close(self) -> None:
+        """Closes what this stage of the test has opened, so that threads that wait for it end; fixtures close theirs themselves.
+
+        Those threads get a second for it: what they raise belongs to this test, and not to the next.
+        """
+        for server in sl.servers():
+            if server not in self._servers:
+                server.stop(0)
+        new = {number for number, _ in _open.now().since(self._before).descriptors}
+        for end in _open.endpoints():
+            if end.fileno() not in new:
+                continue
+            if isinstance(end, socket.socket):
+                # Unlike close(2) it wakes who waits in another thread.
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        until = time.monotonic() + _LAST_WORDS
+        for thread in threading.enumerate():
+            if thread not in self._threads and thread is not threading.current_thread():
+                thread.join(max(until - time.monotonic(), 0))
+
+
+class _Alarm(_Watch):
+    """Interrupts the main thread, wherever it is."""
+
+    @staticmethod
+    def can_be_had() -> bool:
+        """Whether this is the main thread of a system with such signals, and nobody else uses them."""
+        if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+            return False
+        return signal.getsignal(signal.SIGALRM) == signal.SIG_DFL and signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+    def arm(self) -> None:
+        self._armed = True
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN)
+
+    def disarm(self) -> None:
+        if self._armed:
+            self._armed = False  # first: the signal may come before the next line
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        __tracebackhide__ = True
+        if self._armed:
+            self.tell()
+            pytest.fail(self.told)
+
+
+class _Closer(_Watch):
+    """Closes the sockets, from a thread of its own."""
+
+    def arm(self) -> None:
+        self._timer = threading.Timer(self._seconds, self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def disarm(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def _ring(self) -> None:
+        self.tell()
+        self.close()
+
+
+def _scene(seconds: float, begin: _open.Open) -> Iterator[str]:
+    """Where every thread stands, and which sockets the test has open."""
+    yield f"the test was not done within its deadline of {seconds:g} s"
+    frames = sys._current_frames()
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            continue
+        stack = _open.stack(frames.get(thread.ident or 0))
+        yield f"\n{thread.name} stood in"
+        # A thread whose target is not written in Python has no line.
+        yield "".join(stack.format()).rstrip() or "  the function that it was started with, which is not of Python"
+    sockets = _open.now().since(begin).sockets()
+    if sockets:
+        yield "\nopen sockets of the test"
+        yield from (f"  {line}" for line in sockets)

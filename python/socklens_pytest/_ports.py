@@ -1,0 +1,40 @@
+"""Finding a port that nobody has. It is asked of the kernel by binding, and let go again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+from pathlib import Path
+
+_LOWEST, _HIGHEST = 1024, 65535  # without privileges; ip(7)
+_USUAL = (
+    32768,
+    60999,
+)  # the kernel's own range where it does not tell: Linux's, which has that of IANA (RFC 6335) nearly all in it
+_TRIES = 1000
+
+
+def free_port() -> int:
+    """A port that nobody has on any address of this machine, outside the kernel's own range (ip_local_port_range).
+
+    Raises:
+        OSError: none was found.
+    """
+    low, high = _kernels_own()
+    outside = [port for port in range(_LOWEST, _HIGHEST + 1) if not low <= port <= high]
+    for port in random.sample(outside or range(_LOWEST, _HIGHEST + 1), _TRIES):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            held.enter_context(socket.create_server(("", port)))
+            if socket.has_dualstack_ipv6():
+                held.enter_context(socket.create_server(("::", port), family=socket.AF_INET6))
+            return port
+    raise OSError(f"no free port was found among {_TRIES} outside of {low} to {high}")
+
+
+def _kernels_own() -> tuple[int, int]:
+    try:
+        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    except OSError:
+        return _USUAL
+    return int(low), int(high)
