@@ -78,44 +78,39 @@ class Deadlines:
         __tracebackhide__ = True
         if _of(item, self._everywhere) is not None:
             self._begin = _open.now()
-        with self._bounded(item):
-            return (yield)
+        return (yield from self._bounded(item))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """The test itself."""
         __tracebackhide__ = True
-        with self._bounded(item):
-            return (yield)
+        return (yield from self._bounded(item))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """What its fixtures do after it."""
         __tracebackhide__ = True
-        with self._bounded(item):
-            return (yield)
+        return (yield from self._bounded(item))
 
     def pytest_enter_pdb(self) -> None:
         """Somebody looks around in the test, and has the time for it."""
         if self._watch is not None:
             self._watch.disarm()
 
-    @contextlib.contextmanager
-    def _bounded(self, item: pytest.Item) -> Iterator[None]:
+    def _bounded(self, item: pytest.Item) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
         seconds = _of(item, self._everywhere)
         if seconds is None:
-            yield
-            return
+            return (yield)
         kind = _Alarm if _Alarm.can_be_had() else _Closer
         self._watch = watch = kind(seconds, self._begin)
         watch.arm()
         try:
-            yield
+            result = yield
             watch.disarm()
-        except Exception as error:  # what a wait raises when its socket is closed
-            if watch.told:
-                raise pytest.fail.Exception(watch.told) from error
+        except Exception as error:
+            if watch.told:  # it is what a wait raises when its socket is closed
+                raise pytest.fail.Exception(watch.told).with_traceback(error.__traceback__) from None
             raise
         finally:
             watch.disarm()
@@ -123,7 +118,8 @@ class Deadlines:
             if watch.told:
                 watch.close()
         if watch.told:
-            pytest.fail(watch.told)
+            pytest.fail(watch.told, pytrace=False)  # it went on
+        return result
 
 
 class _Watch:

@@ -1,0 +1,430 @@
+"""The promise of the pytest plugin: real sockets that are gone after the test, hangs that end with where every thread stood, leaks that are
+named; and nothing at all in a test suite that does not ask for it. Each test runs a small suite of somebody else's.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+import socklens as sl
+import socklens_pytest
+from helpers import in_thread
+
+pytest_plugins = "pytester"
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ("listener", "pair", "server", "wire", "free_port")
+
+
+def suite(pytester: pytest.Pytester, code: str, *options: str, apart: bool = False) -> pytest.RunResult:
+    """A file of tests, run with the plugin, `apart` from this process if it leaves something behind.
+
+    `-p` finds the plugin also where the installed metadata are older than its entry point.
+    """
+    pytester.makepyfile("import socket, threading, time\nimport pytest\nimport socklens as sl\n\n" + code)
+    run = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
+    return run("-p", "socklens_pytest", "-p", "no:cacheprovider", *options)
+
+
+# Where it is not used
+
+
+def test_it_imports_nothing_of_socklens_at_pytests_start(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import sys
+
+        def test_what_is_there():
+            ours = {name for name in sys.modules if name.startswith("socklens")}
+            assert ours == {"socklens_pytest"}
+    """)
+    result = pytester.runpytest_subprocess("-p", "socklens_pytest", "--strict-markers")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_fixture_of_the_suites_own_has_the_name_to_itself(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+@pytest.fixture
+def server():
+    return "mine"
+
+def test_own(server):
+    assert server == "mine"
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_it_is_installed_as_a_plugin() -> None:
+    # Of the file, because what is installed may be older.
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["entry-points"]["pytest11"] == {"socklens_pytest": socklens_pytest.__name__}
+    assert project["tool"]["maturin"]["python-packages"] == [socklens_pytest.__name__]
+
+
+def test_fixtures_and_marks_explain_themselves(pytester: pytest.Pytester) -> None:
+    told = pytester.runpytest_inprocess("-p", "socklens_pytest", "--fixtures").stdout.str()
+    for name in FIXTURES:
+        assert f"\n{name} -- " in told
+        assert len(getattr(socklens_pytest, name).__doc__) > 60
+    assert "no docstring available" not in told[told.index("socklens_pytest") :].partition("\n\n\n")[0]
+    marks = pytester.runpytest_inprocess("-p", "socklens_pytest", "--markers").stdout.str()
+    assert "@pytest.mark.deadline(seconds): " in marks
+    assert "@pytest.mark.no_leaks: " in marks
+
+
+# Fixtures
+
+
+def test_sockets_of_fixtures_work_and_are_closed_after_the_test(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+USED = []
+
+def test_listener(listener):
+    with sl.connect(listener.local_addr) as client:
+        listener.accept(timeout=5).close()
+    USED.append(listener)
+
+def test_pair(pair):
+    client, server = pair
+    client.sendall(b"hello")
+    assert server.recv_exactly(5, timeout=5) == b"hello"
+    USED.extend(pair)
+
+def test_servers(server):
+    echo = server(sl.Echo())
+    shout = server(lambda conn: conn.sendall(conn.recv_line(timeout=5).upper()), mode="one")
+    for one, answer in ((echo, b"hi\\n"), (shout, b"HI\\n")):
+        with sl.connect(one.local_addr) as client:
+            client.sendall(b"hi\\n")
+            assert client.recv_line(timeout=5) == answer
+        USED.append(one.listener)
+
+def test_a_server_on_a_given_port(server, free_port):
+    assert server(sl.Echo(), port=free_port).local_addr == ("127.0.0.1", free_port)
+
+def test_after():
+    assert len(USED) == 5
+    assert all(one.closed for one in USED)
+    assert sl.servers() == []
+""",
+    )
+    result.assert_outcomes(passed=5)
+
+
+def test_a_server_is_stopped_after_a_test_that_failed_and_after_one_that_does_not_stop(
+    pytester: pytest.Pytester,
+) -> None:
+    result = suite(
+        pytester,
+        """
+def test_fails(server):
+    first, second = server(sl.Echo()), server(sl.Echo())
+    def broken():
+        type(second).stop(second)
+        raise OSError("does not stop")
+    second.stop = broken
+    assert False
+
+def test_after():
+    assert sl.servers() == []
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*OSError: does not stop"])
+
+
+def test_a_failed_test_shows_what_handlers_raised_and_why_a_socket_failed(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+def test_handler(server):
+    def forgetful(conn):
+        return conn.answer
+    with sl.connect(server(forgetful).local_addr) as client:
+        assert client.recv(1, timeout=5) == b"x"
+
+def test_refused(free_port, listener):
+    sl.connect("127.0.0.1", free_port)
+
+def test_skipped(server):
+    server(sl.Echo())
+    pytest.skip("not today")
+""",
+    )
+    result.assert_outcomes(failed=2, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*what a handler of <Server forgetful on 127.0.0.1:*",
+            "*AttributeError: * no attribute 'answer'",
+            "*ConnectionRefusedError: *",
+            "*socklens looked into it:",
+            "*nothing listens there",
+            "*listens on*",
+        ]
+    )
+
+
+def test_a_free_port_is_free_and_stays_so(pytester: pytest.Pytester) -> None:
+    from socklens_pytest._ports import free_port
+
+    ports = {free_port() for _ in range(20)}
+    assert len(ports) > 10
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    for port in ports:
+        assert port >= 1024
+        assert not low <= port <= high
+        assert len(sl.ports(port, state="LISTEN")) == 0
+        with socket.create_server(("", port)):
+            pass
+
+
+# Leaks
+
+
+def test_what_a_test_leaves_open_is_named(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+LEFT = []
+
+@pytest.mark.no_leaks
+def test_leaves(pair):
+    listener = sl.listen()
+    client = sl.connect(listener.local_addr)
+    waiting = threading.Thread(target=threading.Event().wait, name="waits for ever", daemon=True)
+    waiting.start()
+    LEFT.extend([listener, client, waiting, socket.create_server(("127.0.0.1", 0)), open("/dev/null")])
+
+def test_ends():
+    print("listener", LEFT[0].local_addr)
+    print("client", LEFT[1].local_addr)
+    print("other", LEFT[3].getsockname()[1])
+""",
+        "-rP",
+        apart=True,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    told = dict(line.split() for line in result.outlines if line.partition(" ")[0] in ("listener", "client", "other"))
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_leaves*",
+            "left over by the test: 5",
+            f"  listening socket on {told['listener']}, made in *.py, line 10",
+            f"  connection {told['client']} → {told['listener']}, ESTABLISHED, made in *.py, line 11",
+            f"  listening socket on 127.0.0.1:{told['other']}",
+            "  thread 'waits for ever', which stands in *threading.py, line *",
+            "  descriptor *: /dev/null",
+        ]
+    )
+
+
+def test_what_is_closed_or_not_the_tests_is_no_leak(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+@pytest.fixture(scope="module")
+def shared():
+    with sl.Server(sl.Echo()) as server:
+        yield server
+
+@pytest.fixture
+def own(shared):
+    with sl.connect(shared.local_addr) as client:
+        yield client
+
+def test_uses_what_a_module_has(own, request):
+    own.sendall(b"x")
+    assert own.recv(1, timeout=5) == b"x"
+
+def test_asks_for_it_late(request, pair):
+    request.getfixturevalue("another")
+
+@pytest.fixture(scope="session")
+def another():
+    with sl.listen() as listener:
+        yield listener
+
+def test_threads_that_end(server):
+    one = server(lambda conn: conn.sendall(conn.recv(1)))
+    with sl.connect(one.local_addr) as client:
+        client.send(b"x")
+        assert client.recv(1, timeout=5) == b"x"
+
+def test_what_only_a_cycle_holds():
+    around = [sl.listen()]
+    around.append(around)
+""",
+        "-o",
+        "socklens_no_leaks=true",
+        apart=True,
+    )
+    result.assert_outcomes(passed=4)
+
+
+def test_a_test_that_failed_is_not_blamed_for_what_its_traceback_holds(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+@pytest.mark.no_leaks
+def test_fails():
+    listener = sl.listen()
+    assert listener.closed
+""",
+        apart=True,
+    )
+    result.assert_outcomes(failed=1)
+
+
+# Deadlines
+
+
+def test_a_test_that_hangs_fails_with_where_every_thread_stood_and_the_others_go_on(
+    pytester: pytest.Pytester,
+) -> None:
+    result = suite(
+        pytester,
+        """
+THREADS = []
+
+@pytest.mark.deadline(1)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_hangs(pair):
+    client, server = pair
+    server.send(b"12")
+    listener = sl.listen()
+    service = sl.Server(sl.Echo()).start()
+    def waits():
+        listener.accept()
+    THREADS.append(threading.Thread(target=waits, name="a patient thread"))
+    THREADS[0].start()
+    server.recv(10)
+
+def test_others():
+    THREADS[0].join(5)
+    assert not THREADS[0].is_alive()
+    assert sl.servers() == []
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*server.recv(10)",
+            "*Failed: the test was not done within its deadline of 1 s",
+            "*MainThread stood in",
+            "*server.recv(10)",
+            "*a patient thread stood in",
+            "*line * in waits",
+            "*listener.accept()",
+            "*open sockets of the test",
+            "*listening socket on 127.0.0.1:*, made in *, line 13",
+            "FAILED *::test_hangs*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*connection 127.0.0.1:* → 127.0.0.1:*, ESTABLISHED, 2 B unread, made in *"])
+
+
+@pytest.mark.parametrize(
+    "hang",
+    [
+        "socket.create_server(('127.0.0.1', 0)).accept()",
+        "threading.Event().wait()",
+        "while True: pass",
+        "import asyncio; asyncio.run(asyncio.Event().wait())",
+    ],
+)
+def test_whatever_it_waits_for_it_ends(pytester: pytest.Pytester, hang: str) -> None:
+    result = suite(
+        pytester,
+        f"""
+@pytest.fixture
+def once():
+    yield
+    {hang}
+
+def test_hangs():
+    {hang}
+
+def test_hangs_after(once):
+    pass
+
+def test_others():
+    pass
+""",
+        "-o",
+        "socklens_deadline=1",
+    )
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    assert (
+        len(re.findall(r"(?m)^E +Failed: the test was not done within its deadline of 1 s$", result.stdout.str())) == 2
+    )
+
+
+def test_who_catches_the_failure_has_failed_all_the_same(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+@pytest.mark.deadline(1)
+def test_catches(pair):
+    try:
+        pair[0].recv(1)
+    except BaseException:
+        print("caught")
+
+@pytest.mark.deadline(60)
+def test_in_time():
+    pass
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["caught"])
+
+
+def test_without_signals_the_tests_own_sockets_are_closed(pytester: pytest.Pytester) -> None:
+    # pytest in a thread, as some programs start it, has no signals.
+    code = """
+@pytest.mark.deadline(1)
+def test_hangs():
+    client, server = sl.pair()
+    client.recv(1)
+
+def test_others():
+    pass
+"""
+    result = in_thread(suite, pytester, code).result(timeout=60)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">       client.recv(1)",
+            "E       Failed: the test was not done within its deadline of 1 s",
+            "E       in_thread(suite) stood in",
+            "E           client.recv(1)",
+            "FAILED *::test_hangs*",
+        ]
+    )
+
+
+@pytest.mark.parametrize("wrong", ["deadline", "deadline()", "deadline(0)", "deadline('x')", "deadline(1, 2)"])
+def test_a_wrong_deadline_is_told_before_any_test_runs(pytester: pytest.Pytester, wrong: str) -> None:
+    result = suite(pytester, f"@pytest.mark.{wrong}\ndef test_it():\n    pass\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *::test_it: a deadline is a number of seconds above 0, not *"])
+
+
+def test_the_alarm_is_given_back(pytester: pytest.Pytester) -> None:
+    import signal
+
+    before = threading.active_count()
+    suite(pytester, "@pytest.mark.deadline(60)\ndef test_it():\n    pass\n").assert_outcomes(passed=1)
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert threading.active_count() == before
