@@ -19,7 +19,7 @@ help: ## this list
 run: $(VENV)/built ## build, install and take the tour: the lecture's seven steps on real sockets
 	@$(PY) -m socklens tour
 
-test: $(VENV)/with-test $(VENV)/with-lint $(if $(CI),$(VENV)/with-browser $(VENV)/with-docs) $(VENV)/built ## check everything; ONLY=pytest (or another step's name) checks that alone
+test: $(VENV)/with-test $(VENV)/with-lint $(if $(CI),$(VENV)/with-browser $(VENV)/with-docs $(VENV)/with-grading) $(VENV)/built ## check everything; ONLY=pytest (or another step's name) checks that alone
 	@$(PY) tests/everything.py $(ONLY)
 
 notebook: $(VENV)/with-notebook $(VENV)/built ## open JupyterLab on notebooks/
@@ -53,6 +53,14 @@ $(VENV)/built: $(VENV)/bin/pip $(RUST)
 $(VENV)/with-%: pyproject.toml | $(VENV)/built
 	$(say) 'installing what "$*" needs'
 	@$(PY) -m pip install --quiet 'socklens[$*]'
+	@touch $@
+
+# nbgrader and Otter bring extensions of JupyterLab, so they have an environment of their own; tests/test_grading.py lends them socklens.
+$(VENV)/with-grading: pyproject.toml | $(VENV)/built
+	$(say) 'making an environment for nbgrader and Otter (a minute or two)'
+	@test -x $(VENV)/grading/bin/pip || $(PY) -m venv --clear $(VENV)/grading
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["grading"], sep="\n")' >$(VENV)/grading/wanted.txt
+	@$(VENV)/grading/bin/pip install --quiet --requirement $(VENV)/grading/wanted.txt
 	@touch $@
 
 # By its pip, because the one that uv makes has none.
