@@ -45,10 +45,10 @@ MISTAKES = {
 POINTS = dict.fromkeys(MISTAKES, assignment.VISIBLE_POINTS) | {"solved": 10, "listens_elsewhere": 0}
 """What students see is passed by all who listen where they were told."""
 
-Graded = dict[str, tuple[float, str]]
-"""By submission: its points, and what the grader says about it."""
+Graded = tuple[float, str]
+"""A submission's points, and what the grader says about it."""
 
-LIMIT = 240.0  # seconds for one command of a grader
+LIMIT = 110.0  # seconds for one command of a grader
 
 submissions = pytest.mark.parametrize("name", ANSWERS)
 
@@ -100,53 +100,49 @@ def test_in_pytest_the_reason_stands_in_the_report(pytester: pytest.Pytester) ->
 # The two graders
 
 
-@submissions
-def test_nbgrader_gives_its_points_and_the_reason(name: str, by_nbgrader: Graded) -> None:
-    _judged(name, *by_nbgrader[name])
+class Graders:
+    """Both graders at work, at the same time: each waits a good deal, for the kernels that it starts and for the checks.
 
+    nbgrader grades all students with one command, Otter each submission with one: a test waits for its own.
+    """
 
-@submissions
-def test_otter_gives_its_points_and_the_reason(name: str, by_otter: Graded) -> None:
-    _judged(name, *by_otter[name])
-
-
-def _judged(name: str, points: float, told: str) -> None:
-    assert points == POINTS[name], told
-    assert [mistake.name for mistake in Mistake if _names(mistake, told)] == [
-        MISTAKES[name].name for _ in range(name != "solved")
-    ]
+    def __init__(self, pool: ThreadPoolExecutor, course: Path) -> None:
+        self.nbgrader = pool.submit(_graded_by_nbgrader, course / "nbgrader")
+        assigned = pool.submit(_assigned_by_otter, course / "otter")
+        self.otter = {name: pool.submit(_graded_by_otter, course / "otter", name, assigned) for name in ANSWERS}
 
 
 @pytest.fixture(scope="module")
-def _both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Future[Graded], Future[Graded]]]:
-    """The graders at work, at the same time: each waits a good deal, for the kernels that it starts and for the checks."""
+def graders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graders]:
+    """At work from the first test on that asks for them."""
     for program in ("nbgrader", "otter"):
         if _found(program) is None:
             helpers.lacking(f"{program} is not installed: make .venv/with-grading, or pip install 'socklens[grading]'")
+    # One of the two is nbgrader's, so that what Otter has to assign never waits behind what it has to grade.
     with ThreadPoolExecutor(2) as pool:
-        yield (
-            pool.submit(_graded_by_nbgrader, tmp_path_factory.mktemp("nbgrader")),
-            pool.submit(_graded_by_otter, tmp_path_factory.mktemp("otter")),
-        )
+        yield Graders(pool, tmp_path_factory.mktemp("course"))
 
 
-@pytest.fixture(scope="module")
-def by_nbgrader(_both: tuple[Future[Graded], Future[Graded]]) -> Graded:
-    """What nbgrader found."""
-    return _both[0].result()
+@submissions
+def test_otter_gives_its_points_and_the_reason(name: str, graders: Graders) -> None:
+    _judged(name, *graders.otter[name].result())
 
 
-@pytest.fixture(scope="module")
-def by_otter(_both: tuple[Future[Graded], Future[Graded]]) -> Graded:
-    """What Otter found."""
-    return _both[1].result()
+@submissions
+def test_nbgrader_gives_its_points_and_the_reason(name: str, graders: Graders) -> None:
+    _judged(name, *graders.nbgrader.result()[name])
 
 
-def _graded_by_nbgrader(course: Path) -> Graded:
+def _judged(name: str, points: float, told: str) -> None:
+    named = [mistake for mistake in Mistake if _names(mistake, told)]
+    assert named == ([] if name == "solved" else [MISTAKES[name]]), told
+    assert points == POINTS[name], told
+
+
+def _graded_by_nbgrader(course: Path) -> dict[str, Graded]:
     """source → release → submitted → autograded, with a student for each submission."""
-    config = "c = get_config()\nc.CourseDirectory.course_id = 'sockets'\nc.ExecutePreprocessor.timeout = 90\n"
-    (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
     _write(course / "source/ps1/lines.ipynb", assignment.for_nbgrader())
+    shutil.copy(assignment.HERE / "nbgrader_config.py", course)
     _run(course, "nbgrader", "generate_assignment", "ps1")
     released = _read(course / "release/ps1/lines.ipynb")
     _keeps_to_itself(released)
@@ -159,26 +155,28 @@ def _graded_by_nbgrader(course: Path) -> Graded:
     return {name: (points[name], _outputs(course / f"autograded/{name}/ps1/lines.ipynb")) for name in ANSWERS}
 
 
-def _graded_by_otter(course: Path) -> Graded:
-    """master → student's notebook and autograder → results of each submission."""
+def _assigned_by_otter(course: Path) -> NotebookNode:
+    """master → the students' notebook, and the autograder; Otter also grades the solution then, and fails if it does not pass."""
     _write(course / "lines.ipynb", assignment.for_otter())
     _run(course, "otter", "assign", "lines.ipynb", "dist")
     released = _read(course / "dist/student/lines.ipynb")
     _keeps_to_itself(released)
+    return released
+
+
+def _graded_by_otter(course: Path, name: str, assigned: Future[NotebookNode]) -> Graded:
+    """A submission → its results."""
+    released = assigned.result()
     [autograder] = (course / "dist/autograder").glob("*.zip")
-    graded: Graded = {}
-    for name, answer in ANSWERS.items():
-        _write(course / f"{name}/lines.ipynb", assignment.handed_in(released, answer))
-        _run(course, "otter", "run", "--no-logo", "-a", str(autograder), "-o", name, f"{name}/lines.ipynb")
-        results = json.loads((course / name / "results.json").read_text(encoding="utf-8"))["tests"]
-        points = sum(test.get("score", 0) for test in results)
-        graded[name] = (points, "\n".join(test["output"] for test in results))
-    return graded
+    _write(course / name / "lines.ipynb", assignment.handed_in(released, ANSWERS[name]))
+    _run(course, "otter", "run", "--no-logo", "-a", str(autograder), "-o", name, f"{name}/lines.ipynb")
+    results = json.loads((course / name / "results.json").read_text(encoding="utf-8"))["tests"]
+    return sum(test.get("score", 0) for test in results), "\n".join(test["output"] for test in results)
 
 
 def _keeps_to_itself(released: NotebookNode) -> None:
     """Students see neither the solution nor the hidden test."""
-    text = nbformat.v4.writes(released)
+    text = json.dumps(released)  # Otter keeps the tests that students see in the notebook's metadata
     assert "def serve(host, port):" in text
     assert "a first client" in text
     assert "create_server" not in text
