@@ -1,4 +1,6 @@
-"""Fixtures for every test. socklens is imported inside them, so that a test of the import itself starts clean."""
+"""Fixtures for every test, besides those of the pytest plugin. socklens is imported inside them, so that a test of the import itself
+starts clean.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,14 @@ import gc
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import helpers
 import hypothesis
 import pytest
+
+# Named here for an installation from before its entry point, which finds it by this name too.
+pytest_plugins = "socklens_pytest"
 
 # The time that a socket takes is no property of the code: no deadline for one example.
 hypothesis.settings.register_profile("sockets", hypothesis.settings(), deadline=None)
@@ -22,28 +27,6 @@ hypothesis.settings.load_profile("sockets")
 # of what is tested, whoever started the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-if TYPE_CHECKING:
-    from socklens import Connection, Listener
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    """A listener on a free port of 127.0.0.1."""
-    import socklens as sl
-
-    with sl.listen(port=0) as listener:
-        yield listener
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[Connection, Connection]]:
-    """The two ends of one connection: client, server."""
-    import socklens as sl
-
-    client, server = sl.pair()
-    with client, server:
-        yield client, server
 
 
 @pytest.fixture

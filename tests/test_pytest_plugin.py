@@ -121,6 +121,33 @@ def test_after():
     result.assert_outcomes(passed=5)
 
 
+def test_a_wire_lies_before_a_server_and_is_closed_with_it(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+USED = []
+
+def test_pieces(server, wire):
+    USED.extend(wire(server(sl.LineEcho()), split=1, seed=7) for _ in range(2))
+    for one in USED:
+        with sl.connect(one.local_addr, timeout=5) as client:
+            client.sendall(b"hi\\n")
+            assert client.recv(10) == b"h"
+            assert client.recv_line() == b"i\\n"
+
+def test_after():
+    assert len(USED) == 2
+    for one in USED:
+        with pytest.raises(ConnectionRefusedError):
+            sl.connect(one.local_addr)
+""",
+        "-o",
+        "socklens_no_leaks=true",
+        apart=True,
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_server_is_stopped_after_a_test_that_failed_and_after_one_that_does_not_stop(
     pytester: pytest.Pytester,
 ) -> None:
