@@ -92,10 +92,12 @@ def steps(scratch: Path) -> Iterator[Step]:
 
     clean = scratch / "bin"
     in_use = "import socklens; a, b = socklens.pair(); a.send(b'x'); assert b.recv(1) == b'x'; a.close(); b.close()"
+    plugin = "import importlib.metadata as m, importlib.util as u; [p] = m.entry_points(group='pytest11'); assert u.find_spec(p.value)"
     install: list[Sequence[str | Path]] = [
         [*python, "venv", scratch],
         [clean / "python", "-m", "pip", "install", "--quiet", "."],
         [clean / "python", "-I", "-W", "error", "-c", in_use],
+        [clean / "python", "-I", "-c", plugin],
         [clean / "socklens", "--version"],
         [clean / "socklens", "course", scratch / "course", "--no-open"],  # the wheel has the notebooks
     ]
