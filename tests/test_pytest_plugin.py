@@ -440,6 +440,22 @@ def test_others():
     )
 
 
+def test_who_looks_around_in_a_debugger_has_the_time_for_it(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+import signal
+
+@pytest.mark.deadline(60)
+def test_stops(request):
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    request.config.hook.pytest_enter_pdb(config=request.config, pdb=None)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("wrong", ["deadline", "deadline()", "deadline(0)", "deadline('x')", "deadline(1, 2)"])
 def test_a_wrong_deadline_is_told_before_any_test_runs(pytester: pytest.Pytester, wrong: str) -> None:
     result = suite(pytester, f"@pytest.mark.{wrong}\ndef test_it():\n    pass\n")
