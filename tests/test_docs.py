@@ -41,5 +41,5 @@ def test_there_are_pages_with_code() -> None:
 
 def test_the_reference_describes_all_that_is_public_once() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
-    described = re.findall(r"^\.\. auto\w+:: socklens\.([\w.]+)$", text, re.MULTILINE)
+    described = re.findall(r"^\.\. auto(?!module)\w+:: socklens\.([\w.]+)$", text, re.MULTILINE)
     assert sorted(described) == sorted(promised())

@@ -1,6 +1,7 @@
 """What pages of documentation show, run as it stands there: the blocks of a page one after the other, in one namespace.
 
-A block with ``>>>`` is compared with what it prints; numbers that differ each time may differ. Port 6666 stands for a free one.
+A block with ``>>>`` is compared with what it prints; numbers that differ each time may differ. One that imports pytest is a file of
+tests, and they have to pass. Port 6666 stands for a free one.
 """
 
 from __future__ import annotations
@@ -8,8 +9,12 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import os
 import re
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +78,9 @@ def run(path: Path) -> dict[str, Any]:
         for number, block in enumerate(blocks(path), 1):
             code = block.replace("6666", port)
             where = f"{path.name}, block {number}"
-            if ">>> " in code:
+            if "import pytest\n" in code:
+                _tests(code, where)
+            elif ">>> " in code:
                 _compare(code, names, where)
             else:
                 with contextlib.redirect_stdout(io.StringIO()):
@@ -88,3 +95,14 @@ def _compare(code: str, names: dict[str, Any], where: str) -> None:
     runner = doctest.DocTestRunner(Shapes(), verbose=False, optionflags=doctest.ELLIPSIS)
     runner.run(session, out=told.append, clear_globs=False)
     assert not told, "".join(told)
+
+
+def _tests(code: str, where: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "test_page.py")
+        path.write_text(code, encoding="utf-8")
+        # The plugin by its name, because the environment may have been made before it was there.
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "socklens_pytest", "--rootdir", place, str(path)]
+        env = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+        done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"

@@ -19,7 +19,10 @@ SECTIONS = {
 }
 # What docstrings call an object of a class.
 PEOPLE = {"conn": "Connection", "listener": "Listener", "server": "Server", "story": "Story", "sl": "", "socklens": ""}
-CODE = re.compile(r'``(?P<code>.+?)``|(?::\w+:)?`(?P<name>[^`]+)`|(?P<bytes>\bb"[^"\n]*")', re.DOTALL)
+CODE = re.compile(
+    r'``(?P<code>.+?)``|(?::\w+:)?`(?P<name>[^`]+)`|(?P<bytes>\bb"[^"\n]*")|(?P<bold>\*\*[^*\n]+\*\*|(?<!\*)\*\w+\*(?!\*))',
+    re.DOTALL,
+)
 # Where the next exception of a section begins: after a sentence, and with a colon behind its name or names.
 _NAME = r"(?:\w+\.)?[A-Z]\w*(?:Error|Interrupt)(?: \([A-Z, ]+\))?"
 RAISED = re.compile(rf"(?<=[.;]) (?=(?:socket\.gaierror|{_NAME}(?:, {_NAME})*(?: and its kin| …)?): )")
@@ -117,7 +120,8 @@ def inline(text: str, owner: str) -> str:
     at = 0
     for found in CODE.finditer(text):
         done.append(escaped(text[at : found.start()]))
-        done.append(linked(found["code"] or found["name"] or found["bytes"], owner, code=found["name"] is None))
+        code = found["code"] or found["bytes"]
+        done.append(found["bold"] or linked(code or found["name"], owner, code=code is not None))
         if text[found.end() : found.end() + 1].isalnum():
             done.append("\\ ")
         at = found.end()

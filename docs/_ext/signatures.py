@@ -121,6 +121,16 @@ def typed(found: GetSetDescriptorType, returned: str) -> property:
     return property(get, found.__set__, doc=found.__doc__)
 
 
+def type_the_settings() -> None:
+    """A property that a helper has made is declared with its type beside it, in the class; its getter does not know it."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("socklens.")]
+    for kind in {thing for module in modules for thing in vars(module).values() if isinstance(thing, type)}:
+        for name, declared in vars(kind).get("__annotations__", {}).items():
+            found = vars(kind).get(name)
+            if isinstance(found, property) and isinstance(found.fget, FunctionType):
+                found.fget.__annotations__ = {"return": declared}
+
+
 def name_their_rooms() -> None:
     """Public classes call themselves `socklens.X`; Sphinx looks for the comments of their attributes where they are written."""
     for name in socklens._LATER:
@@ -158,6 +168,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Tells Sphinx."""
     type_the_attributes()
     name_their_rooms()
+    type_the_settings()
     app.connect("autodoc-process-signature", from_stub)
     app.connect("missing-reference", quiet)
     return {"parallel_read_safe": True}
