@@ -41,10 +41,9 @@ def no_answer(check: Check, missed: Missed, before: str = "") -> Failed:
         ended = fate(check)
         if ended is not None:
             return because(missed, f"{said}it {ended.words}", ended.mistake)
-    if missed.what is What.REFUSED and getattr(check.program, "returned", lambda: False)():
-        return because(
-            missed, f"{said}the function returned, and nothing listens on {check.address}", Mistake.NEVER_LISTENS
-        )
+    if missed.what in (What.REFUSED, What.RESET) and _returned(check) and listener_at(check.address) is None:
+        gone = f"{said}the function returned, and nothing listens on {check.address}"
+        return because(missed, gone, Mistake.NEVER_LISTENS)
     if missed.what in (What.END, What.RESET):
         return because(missed, f"{said}{missed.reason}", Mistake.CLOSES_EARLY if missed.what is What.END else None)
     if missed.what is What.NOTHING and missed.peer is not None:
@@ -137,3 +136,8 @@ def never_closes(check: Check, missed: Missed, peer: Peer, answered: str) -> Fai
 def _is_alone(check: Check) -> bool:
     """Whether the check has started it: what a program of somebody else's computes may be for others."""
     return check.program.ours
+
+
+def _returned(check: Check) -> bool:
+    """Whether the function that listens has returned: without threads of its own, it has taken its listener with it."""
+    return bool(getattr(check.program, "returned", lambda: False)())
