@@ -14,8 +14,8 @@ release = version = socklens.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "course", "prose", "signatures"]
 exclude_patterns = ["_*", "**/.ipynb_checkpoints"]
-# A widget is an output that a page cannot show; a still picture stands beside it. Pages for teachers may be missing.
-suppress_warnings = ["mystnb.mime_priority", "toc.not_readable"]
+# A widget is an output that a page cannot show; a still picture stands beside it.
+suppress_warnings = ["mystnb.mime_priority"]
 
 html_theme = "furo"
 html_title = f"socklens {version}"
