@@ -16,7 +16,9 @@ import socklens as sl
 from written import shape
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE, CHECK = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE, CHECK = re.findall(
+    r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE
+)
 
 
 def test_the_first_five_lines_and_the_session_after_them() -> None:

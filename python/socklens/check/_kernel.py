@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .._address import Address
 from .._ports._row import PortRow, Role
+from .._ports._table import PortTable
 from .._socklens import TcpState, _port_table
 
 _PROC = Path("/proc")
@@ -21,7 +22,7 @@ _PAUSE = 0.002
 def rows(port: int | None = None) -> list[PortRow] | None:
     """The socket table, or its rows with one port at either end; None where it is not told."""
     told = _port_table(port, [])
-    return None if told is None else [PortRow(row) for row in told[0]]
+    return None if told is None else list(PortTable.told(*told))
 
 
 def listener_at(address: Address) -> PortRow | None:
