@@ -86,7 +86,7 @@ def steps(scratch: Path) -> Iterator[Step]:
     notebooks = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     lacks = "" if notebooks else "there are no notebooks yet"
     yield Step("notebooks stripped", [[*python, "nbstripout", "--keep-id", "--verify", *notebooks]], lacks=lacks)
-    # Most tests wait for sockets and not for the processor. A file stays in one process, and in the order of their names the long ones come early.
+    # Most tests wait for sockets, not for the processor. A file stays in one process; in the order of names the long ones come early.
     beside = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
     yield Step("pytest", [[*python, "pytest", *beside]], shown=True)
     # After the tests, whose notebooks use the same ports.
