@@ -13,22 +13,37 @@ if TYPE_CHECKING:
 
     Row = tuple[Address, Address | None, TcpState, int | None, str | None]
 
+    Holder = tuple[Address, int | None, str | None]  # the socket's address, its process, that one's program
 
-def describe(host: str, port: int) -> str:
-    """The sentence to put behind "address in use", with its leading full stop; empty where this system's table cannot be read."""
+_ONE = "one address and port has one listener at a time"
+
+
+def describe(host: str, port: int, reuse_addr: bool | None = None) -> tuple[str, Holder | None]:
+    """What to put behind "address in use", and the socket that is meant; no more than the rule where the table cannot be read.
+
+    Args:
+        host: the address that was asked for.
+        port: its port.
+        reuse_addr: whether a listener asked for it with SO_REUSEADDR; None for a client's source, whose message has its reason already.
+    """
     rows = _holders(host, port)
+    listening = reuse_addr is not None
     if rows is None:
-        return ""
+        return (f": {_ONE}" if listening else ""), None
     if not rows:
-        return (
-            ". No listener and no connection has it, says the kernel's table; so a program has bound it without listening. "
+        text = (
+            "No listener and no connection has it, says the kernel's table; so a program has bound it without listening. "
             "Find it among your own programs, or choose another port"
         )
+        return (f": {text[0].lower()}{text[1:]}" if listening else f". {text}"), None
     listeners = [row for row in rows if row[2] == TcpState.LISTEN]
-    if listeners:
-        return ". " + _listener(listeners[0])
     bound = [row for row in rows if row[2] == TcpState.CLOSED]
-    return ". " + (_bound(bound[0]) if bound else _connections(rows))
+    row = (listeners or bound or rows)[0]
+    holder = (row[0], row[3], row[4])
+    if listeners:
+        return (f": {_ONE}. " if listening else ". ") + _listener(row), holder
+    text = _bound(row) if bound else _connections(rows, reuse_addr)
+    return (f": {text[0].lower()}{text[1:]}" if listening else f". {text}"), holder
 
 
 def _listener(row: Row) -> str:
@@ -78,14 +93,16 @@ def _bound(row: Row) -> str:
     )
 
 
-def _connections(rows: list[Row]) -> str:
+def _connections(rows: list[Row], reuse_addr: bool | None) -> str:
     local, peer, state, pid, program = rows[0]
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     if all(row[2] == TcpState.TIME_WAIT for row in rows):
-        return (
-            f"Its old connection with {peer} rests in TIME_WAIT{more}, for a minute at the most: wait, or choose another port. "
-            "With reuse_addr on, for the listener before and for this one, the port could be had all the same"
-        )
+        # SO_REUSEADDR helps only if the socket that rests had it too (inet_csk_get_port, sk_reuse of both).
+        hint = "leave out reuse_addr=False, " if reuse_addr is False else ""
+        rests = f"Its old connection with {peer} rests in TIME_WAIT{more}, for a minute at the most"
+        if reuse_addr:
+            return f"{rests}: wait, or choose another port. The listener before had reuse_addr off, or this one would get it now"
+        return f"{rests}: {hint}wait, or choose another port"
     owner = "this program" if pid == os.getpid() else f"{program} (process {pid})" if pid else "no process any more"
     return (
         f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}: close that, or choose another port"

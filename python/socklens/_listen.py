@@ -7,6 +7,7 @@ from _weakref import ref
 from errno import EADDRINUSE
 
 from . import _cells
+from ._door import door
 from ._socklens import Listener, _endpoint, _holders, _listen
 
 # Not from `typing`, whose import would take longer than all of this package's.
@@ -86,9 +87,10 @@ def listen(
         OverflowError, ValueError, TypeError: there is no such endpoint. socket.gaierror: the name has no address.
     """
     # The user's line: this function's caller.
-    return open_listener(
-        host, port, backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, replace=replace, owner=None, outer=1
-    )
+    with door:
+        return open_listener(
+            host, port, backlog, dual_stack, reuse_addr, recv_buffer, send_buffer, replace=replace, owner=None, outer=1
+        )
 
 
 def open_listener(
@@ -120,6 +122,8 @@ def open_listener(
         # Nothing is closed unless it is in the way: the kernel has said that something is.
         in_the_way = [made for made in ours if error.errno == EADDRINUSE and _has_port(made, asked, dual_stack)]
         if not in_the_way:
+            if replace and error.errno == EADDRINUSE:
+                error.add_note("replace=True closes listeners of this program alone, and none of them has it")
             raise
         said = [made.end() for made in in_the_way]
         listener = opened()

@@ -37,8 +37,15 @@ pub(super) fn raise(py: Python<'_>, error: Error, raised: Option<PyErr>) -> PyEr
         Error::Reentered(text) | Error::Driven(text) => PyRuntimeError::new_err(text),
         Error::Interrupted => raised.unwrap_or_else(|| PyOSError::new_err("interrupted")),
         Error::Os { code, message } => PyOSError::new_err((code, message)),
-        Error::InUse { code, message, at } => match held_by(py, at) {
-            Ok(holder) => PyOSError::new_err((code, message + &holder)),
+        Error::InUse { code, message, at, reuse_addr } => match held_by(py, at, reuse_addr) {
+            Ok((words, holder)) => {
+                let exception = made(py, PyOSError::new_err((code, message + &words)));
+                if let Some(holder) = holder {
+                    // For an explanation, which need not search again; without it, it does.
+                    let _found_anew = exception.value(py).setattr(intern!(py, "_holder"), holder);
+                }
+                exception
+            }
             Err(stopped) => stopped,
         },
         Error::Name { code, message } => gaierror::new_err((code, message)),
@@ -72,19 +79,19 @@ pub(super) fn plainly(py: Python<'_>) -> impl FnOnce(Error) -> PyErr + '_ {
     move |error| raise(py, error, None)
 }
 
-/// Who holds the address, in words; nothing if that cannot be found out.
-fn held_by(py: Python<'_>, at: std::net::SocketAddr) -> PyResult<String> {
+/// Who holds the address, in words and as a row; nothing if that cannot be found out.
+fn held_by(py: Python<'_>, at: std::net::SocketAddr, reuse_addr: Option<bool>) -> PyResult<(String, Option<Py<PyAny>>)> {
     if at.port() == 0 {
         // Any port would have done: nobody in particular is in the way.
-        return Ok(String::new());
+        return Ok((String::new(), None));
     }
-    let ask = || -> PyResult<String> {
+    let ask = || -> PyResult<(String, Option<Py<PyAny>>)> {
         let module = py.import("socklens._holders")?;
-        module.call_method1("describe", (address::host(&at), at.port()))?.extract()
+        module.call_method1("describe", (address::host(&at), at.port(), reuse_addr))?.extract()
     };
     match ask() {
         // The address is in use whether or not its holder has a name.
-        Err(error) if error.is_instance_of::<PyException>(py) => Ok(String::new()),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok((String::new(), None)),
         answer => answer,
     }
 }

@@ -46,6 +46,8 @@ impl Listener {
 
     /// The object of a new client, with the line that accepted it.
     pub(super) fn take_in<'py>(&self, py: Python<'py>, connection: core::Connection, site: Site) -> PyResult<Bound<'py, Connection>> {
+        // A server accepts in a thread of its own: then the line that opened the listener is the program's.
+        let site = if site.is_known() { site } else { self.site.again(py) };
         let object = Bound::new(py, Connection::new(connection, site))?;
         let reference = PyWeakrefReference::new(object.as_any())?.unbind();
         let mut roll = self.accepted.lock();

@@ -1,14 +1,14 @@
-//! Where an object was made: the file and line of the Python code that called. Remembered for every connection and listener, so it has to be
-//! cheap: no traceback is made, and words are found only when somebody asks.
+//! Where an object was made: the file and line of the program's own code that called, never one of this package's. Remembered for every
+//! connection and listener, so it has to be cheap: no traceback is made, and words are found only when somebody asks.
 #![allow(unsafe_code)]
 
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 use pyo3::{ffi, intern};
 
-/// A line of Python code; unknown where no Python code called.
+/// A line of the program's Python code; unknown where none of it called, as in a server's own thread.
 pub(super) struct Site {
     file: Option<Py<PyString>>,
     line: i32,
@@ -17,7 +17,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The line that is being run, `outer` frames further out.
+    /// The line that is being run, `outer` frames further out, and further still where that is in this package.
     pub(super) fn here(py: Python<'_>, outer: usize) -> Self {
         Self::look(py, outer).unwrap_or(Self { file: None, line: 0, cell: None })
     }
@@ -26,7 +26,16 @@ impl Site {
         // SAFETY: the thread is attached, so it has a state; the call gives a new reference to its innermost Python frame, or null.
         let mut frame = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyThreadState_GetFrame(ffi::PyThreadState_Get()).cast()) }?;
         for _ in 0..outer {
-            frame = frame.getattr(intern!(py, "f_back")).ok().filter(|back| !back.is_none())?;
+            frame = back(&frame)?;
+        }
+        if is_of(&frame, &["socklens"]) {
+            while is_of(&frame, &["socklens"]) {
+                frame = back(&frame)?;
+            }
+            // A thread or a task that this package has begun: nobody's line is behind it.
+            if is_of(&frame, &["threading", "asyncio", "concurrent"]) {
+                return None;
+            }
         }
         // SAFETY: `frame` is a frame object; a frame always has a code object, of which this is a new reference.
         let code = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast::<ffi::PyObject>()) }?;
@@ -37,6 +46,11 @@ impl Site {
         let name = file.to_str().ok()?;
         let cell = if name.contains("ipykernel") || name.starts_with("<ipython") { cell_number(&file).ok().flatten() } else { None };
         Some(Self { file: Some(file.unbind()), line, cell })
+    }
+
+    /// Whether it is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.file.is_some()
     }
 
     /// The same place.
@@ -51,9 +65,21 @@ impl Site {
 
     /// In words: "chat.py, line 12", or the notebook cell.
     pub(super) fn describe(&self, py: Python<'_>) -> PyResult<String> {
-        let Some(file) = &self.file else { return Ok("somewhere outside Python code".into()) };
+        let Some(file) = &self.file else { return Ok("somewhere outside the program's Python code".into()) };
         py.import("socklens._cells")?.call_method1("describe", (file, self.line, self.cell))?.extract()
     }
+}
+
+fn back<'py>(frame: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    frame.getattr(intern!(frame.py(), "f_back")).ok().filter(|back| !back.is_none())
+}
+
+/// Whether the frame runs code of one of these packages.
+fn is_of(frame: &Bound<'_, PyAny>, packages: &[&str]) -> bool {
+    let py = frame.py();
+    let name = || frame.getattr(intern!(py, "f_globals")).ok()?.cast_into::<PyDict>().ok()?.get_item(intern!(py, "__name__")).ok()?;
+    let Some(Ok(name)) = name().map(Bound::cast_into::<PyString>) else { return false };
+    name.to_str().is_ok_and(|name| packages.contains(&name.split('.').next().unwrap_or_default()))
 }
 
 fn cell_number(file: &Bound<'_, PyString>) -> PyResult<Option<u32>> {
@@ -67,8 +93,12 @@ pub(super) struct Closing(OnceLock<Box<Site>>);
 impl Closing {
     /// Remembers the line that is being run, the first time; `closed` says whether it is too late for that.
     pub(super) fn here(&self, py: Python<'_>, closed: bool) {
-        if !closed {
-            let _the_first_counts = self.0.set(Box::new(Site::here(py, 0)));
+        if closed {
+            return;
+        }
+        let site = Site::here(py, 0);
+        if site.is_known() {
+            let _the_first_counts = self.0.set(Box::new(site));
         }
     }
 

@@ -173,7 +173,7 @@ fn try_once(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, w
         // A client that names its port again soon after closing may have it, although the old pair rests in TIME_WAIT.
         #[cfg(unix)]
         socket.set_reuse_address(true).map_err(kernel)?;
-        socket.bind(&source.into()).map_err(|error| reason::bind_failed("connect from", source, &error))?;
+        socket.bind(&source.into()).map_err(|error| reason::bind_failed("connect from", source, None, &error))?;
     }
     let under_way = match socket.connect(&target.into()) {
         Ok(()) => false,

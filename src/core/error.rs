@@ -39,6 +39,8 @@ pub enum Error {
         message: String,
         /// The address that could not be had.
         at: std::net::SocketAddr,
+        /// Whether it was asked for with SO_REUSEADDR, to listen there; `None` for a client's source.
+        reuse_addr: Option<bool>,
     },
     /// A host name could not be turned into addresses (getaddrinfo(3)).
     #[error("{message}")]

@@ -91,11 +91,11 @@ impl Listener {
                 at.ip()
             )));
         }
-        let doing = reason::LISTEN;
-        let socket = prepare(at, listening).map_err(|error| reason::bind_failed(doing, at, &error))?;
-        socket.bind(&at.into()).map_err(|error| reason::bind_failed(doing, at, &error))?;
-        socket.listen(listening.backlog).map_err(|error| reason::bind_failed(doing, at, &error))?;
-        let local = local_of(&socket).map_err(|error| reason::bind_failed(doing, at, &error))?;
+        let failed = |error: io::Error| reason::bind_failed(reason::LISTEN, at, Some(listening.reuse_addr), &error);
+        let socket = prepare(at, listening).map_err(failed)?;
+        socket.bind(&at.into()).map_err(failed)?;
+        socket.listen(listening.backlog).map_err(failed)?;
+        let local = local_of(&socket).map_err(failed)?;
         Ok(Self::new(socket, local, listening.asked, listening.timeout))
     }
 

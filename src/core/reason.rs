@@ -104,17 +104,18 @@ fn connect_why(error: &io::Error) -> &'static str {
 /// What a listener does with its address, in messages.
 pub(super) const LISTEN: &str = "listen on";
 
-/// An address could not be had, for listening or as a client's source.
-pub(super) fn bind_failed(doing: &str, at: SocketAddr, error: &io::Error) -> Error {
+/// An address could not be had: for listening, with or without `reuse_addr`, or as a client's source.
+pub(super) fn bind_failed(doing: &str, at: SocketAddr, reuse_addr: Option<bool>, error: &io::Error) -> Error {
     let why = match error.kind() {
         ErrorKind::AddrInUse => {
             let why = match (at.port(), doing) {
                 (0, _) => "no port is free any more: all that the kernel may choose from (ip(7): ip_local_port_range) are in use",
-                (_, LISTEN) => "one address and port has one listener at a time",
+                // What follows says what has it, which need not be a listener.
+                (_, LISTEN) => "",
                 _ => "this address and port is taken; use another source port, or none",
             };
             let message = words(error, &format!("{doing} {at}"), why);
-            return Error::InUse { code: error.raw_os_error().unwrap_or(0), message, at };
+            return Error::InUse { code: error.raw_os_error().unwrap_or(0), message, at, reuse_addr };
         }
         ErrorKind::AddrNotAvailable => {
             "no interface of this machine has that address. 127.0.0.1 is this machine for itself; 0.0.0.0 is all its IPv4 interfaces".into()

@@ -1,6 +1,6 @@
 """Errors that investigate: `explain` finds the cause of an error, from what the error tells and what this machine's own tables say.
 
-Never raises, takes at most 50 ms, sends nothing to any network, and changes nothing: it only looks. Nothing here runs when an error is
+Never raises, takes at most 50 ms of work, sends nothing to any network, and changes nothing: it only looks. Nothing here runs when an error is
 raised: one that the program expects, and catches, costs what it always did.
 """
 
@@ -9,12 +9,16 @@ from __future__ import annotations
 import errno
 import re
 import sys
+from typing import TYPE_CHECKING
 
-from . import _opening, _scene, _talking
+from . import _argument, _opening, _scene, _talking
 from ._budget import Budget
 from ._case import Case
 from ._diagnosis import Cause, Diagnosis, Fact
 from ._showing import explain_errors
+
+if TYPE_CHECKING:
+    from ..server import ServerError
 
 __all__ = ["Cause", "Diagnosis", "Fact", "explain", "explain_errors"]
 
@@ -46,23 +50,27 @@ _OF_FILES = (errno.EACCES, errno.EPERM, errno.EBADF, errno.EAGAIN, errno.EPIPE)
 _ASIDE = "Read its message; socklens explains the errors of sockets"
 
 
-def explain(error: BaseException | None = None) -> Diagnosis:
+def explain(error: BaseException | ServerError | None = None) -> Diagnosis:
     """Find out why an error of a socket happened, and return the diagnosis: its cause, the evidence, and the next step.
 
     Any error of a socket can be explained: those of socklens, of Python's ``socket`` and of ``asyncio``. The sooner it is asked, the more
     there is to see: the evidence is what this machine's tables show *now*, and each piece names the table, option or call it is from.
 
     Args:
-        error: the exception; without one, that which is being handled, or else the last that nobody caught (in a notebook, of the last cell
+        error: the exception, or the record of one, as `Server.errors` has it; without one, that which is being handled, or else the last that nobody caught (in a notebook, of the last cell
             that failed).
 
     Returns:
-        A `Diagnosis` in at most 50 ms (the first call loads the code besides): what could not be looked at in that time is said in
+        A `Diagnosis` in at most 50 ms of work, 250 ms on the clock of a busy machine (the first call loads the code besides): what could not
+            be looked at in that time is said in
         ``unseen``. Nothing is sent to any network, no byte is read, and nothing is raised: an error that is not of a socket has the
         cause ``Cause.NOT_KNOWN``.
     """
     if error is None:
         error = _latest()
+    recorded = getattr(sys.modules.get("socklens.server"), "ServerError", None)
+    if recorded is not None and isinstance(error, recorded):
+        error = error.exception
     if not isinstance(error, BaseException):
         what = "there is no error yet" if error is None else f"{type(error).__name__} is not an exception"
         return Diagnosis(what, Cause.NOT_KNOWN, (), "Call it after an error, or with one: sl.explain(error)")
@@ -102,6 +110,8 @@ def _verdict(case: Case) -> _opening.Verdict:
         return _talking.text_given(case)
     if isinstance(error, TimeoutError):
         return (_opening.timed_out if scene.doing in _OPENS else _talking.waited)(case)
+    if scene.ours and not isinstance(error, OSError):
+        return _argument.refused(case)
     if not isinstance(error, OSError) or (number in _OF_FILES and not _about_a_socket(scene)):
         return Cause.NOT_KNOWN, _ASIDE
     number = _numbered(scene)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, thread_time
 
 LIMIT = 0.05
-"""Seconds that an explanation may take in all."""
+"""Seconds of work that an explanation may take in all: processor time of its thread, so that a busy machine loses no answer."""
 
 LOOKING = 0.03
-"""Seconds after which no further look is begun; the rest is for the last look and for the words."""
+"""Seconds of work after which no further look is begun; the rest is for the last look and for the words."""
+
+CAP = 0.25
+"""Seconds on the clock after which none is begun either, however little of them this thread had for itself."""
 
 
 class Budget:
     """One explanation's time."""
 
-    __slots__ = ("_until", "unseen")
+    __slots__ = ("_until", "_worked", "unseen")
 
     def __init__(self) -> None:
-        self._until = monotonic() + LOOKING
+        self._worked = thread_time() + LOOKING
+        self._until = monotonic() + max(CAP, LOOKING)
         self.unseen: list[str] = []
 
     @property
     def over(self) -> bool:
         """Whether no further look may begin."""
-        return monotonic() >= self._until
+        return thread_time() >= self._worked or monotonic() >= self._until
 
     @property
     def left(self) -> float:
-        """Seconds until then; 0 if it is over."""
-        return max(self._until - monotonic(), 0.0)
+        """Seconds on the clock that one look may take; 0 if the time is over. Twice the work that is left: others work here too."""
+        return max(min(2 * (self._worked - thread_time()), self._until - monotonic()), 0.0)
 
     def spent(self, what: str) -> bool:
         """Whether the time is over; then it is noted that `what` was not looked at."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import linecache
 from itertools import islice
-from types import BuiltinMethodType, MethodType
+from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import Connection, Listener
@@ -36,6 +36,12 @@ class Call(NamedTuple):
     """What is in front of the dot; UNKNOWN without one."""
     args: tuple[object, ...]
     """The arguments by position, each its value or UNKNOWN."""
+    named: dict[str, object]
+    """The arguments by name, likewise."""
+    function: object
+    """What is called, where that is no method; UNKNOWN where names do not tell."""
+    written: tuple[tuple[str, object], ...]
+    """All arguments in order, each as the source has it."""
 
 
 def frames(trace: TracebackType | None) -> list[tuple[FrameType, int]]:
@@ -61,15 +67,30 @@ def at(frame: FrameType, instruction: int) -> Call | None:
     if not isinstance(node, ast.Call):
         return None
     args = tuple(_value(arg, frame) for arg in node.args)
+    named = {word.arg: _value(word.value, frame) for word in node.keywords if word.arg is not None}
+    written = (
+        *((ast.unparse(arg), value) for arg, value in zip(node.args, args, strict=True)),
+        *((f"{word.arg}={ast.unparse(word.value)}", named[word.arg]) for word in node.keywords if word.arg is not None),
+    )
     if isinstance(node.func, ast.Attribute):
-        return Call(node.func.attr, _value(node.func.value, frame), args)
+        receiver = _value(node.func.value, frame)
+        function = vars(receiver).get(node.func.attr, UNKNOWN) if isinstance(receiver, ModuleType) else UNKNOWN
+        return Call(node.func.attr, receiver, args, named, function, written)
     if not isinstance(node.func, ast.Name):
         return None
     method = _value(node.func, frame)
-    if isinstance(method, (BuiltinMethodType, MethodType)):
+    if isinstance(method, (BuiltinMethodType, MethodType)) and not isinstance(method.__self__, ModuleType):
         # A method by another name, as in `read = conn.recv`.
-        return Call(method.__name__, method.__self__, args)
-    return Call(node.func.id, UNKNOWN, args)
+        return Call(method.__name__, method.__self__, args, named, UNKNOWN, written)
+    return Call(node.func.id, UNKNOWN, args, named, method, written)
+
+
+def is_ours(call: Call) -> bool:
+    """Whether it calls a function of socklens, or a method of one of its objects."""
+    what = type(call.receiver) if call.function is UNKNOWN else call.function
+    if what is Unknown or not isinstance(what, (type, FunctionType, BuiltinFunctionType)):
+        return False
+    return isinstance(what.__module__, str) and what.__module__.partition(".")[0] == "socklens"
 
 
 def _source(frame: FrameType, instruction: int) -> str:

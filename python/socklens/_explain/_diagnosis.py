@@ -41,6 +41,9 @@ class Cause(Enum):
     WRONG_FRAMING = "the two sides do not agree where a message ends"
     CLOSED_HERE = "this program has closed it"
     TEXT_NOT_BYTES = "text was given where bytes are needed"
+    NOT_TAKEN = "the call does not take what it was given"
+    NOT_NOW = "the object cannot do that as it is now"
+    NOT_HERE = "this system does not offer that"
     NOT_KNOWN = "not an error that socklens can look into"
 
 

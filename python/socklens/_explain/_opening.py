@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import TcpState
-from .._address import Address
+from .._address import Address, same
 from ..display.escape import escape, quoted
-from . import _machine, _process, _scene, _tables
+from . import _call, _machine, _process, _scene, _servers, _tables
 from ._case import Case, is_full, queue
 from ._diagnosis import Cause
 
@@ -38,11 +38,18 @@ def refused(case: Case) -> Verdict:
         )
         return Cause.NOTHING_LISTENS, f"Look on that machine whether the server runs and listens on port {target.port}"
     rows = _tables.listeners(case.budget)
+    if not rows and case.budget.unseen:
+        return Cause.NOTHING_LISTENS, "Check address and port, and start the server first"
     now = [row for row in rows if _serves(row, target)]
     if now:
         case.saw_listener(now[0])
         return Cause.NOTHING_LISTENS, "It was refused a moment ago, and now somebody listens there: try again"
     case.saw(f"no socket listens on {target}", _tables.TABLE)
+    if meant := _servers.not_started(case.scene, target):
+        name, server = meant
+        was = "has been stopped" if server.started else "has not been started"
+        case.saw(f"`{name}` is a server for this port, and {was}", "the objects of this program")
+        return Cause.NOTHING_LISTENS, f"Start it first: {name}.start()"
     gone = _closed_listener(case, target)
     if gone:
         case.saw(f"{target} was had by {gone}", "Listener.closed_at")
@@ -103,7 +110,8 @@ def timed_out(case: Case) -> Verdict:
             Cause.NO_ANSWER,
             "Its queue has room now: try again, and let the server accept sooner or listen with a larger backlog=",
         )
-    case.saw(f"no socket listens on {target}", _tables.TABLE)
+    if not case.budget.unseen:
+        case.saw(f"no socket listens on {target}", _tables.TABLE)
     return (
         Cause.NO_ANSWER,
         "Start the server first; if it runs, look whether a firewall of this machine drops what comes to it",
@@ -141,10 +149,7 @@ def in_use(case: Case) -> Verdict:
         case.saw(f"and {len(rows) - _MOST} more connections of port {target.port}", _tables.TABLE)
     if rows and all(row.state == TcpState.TIME_WAIT for row in rows):
         longest = max(row.seconds_left or 0 for row in rows)
-        return (
-            Cause.TIME_WAIT,
-            f"Wait {longest:.0f} s, or set SO_REUSEADDR before bind (sl.listen does), or choose another port",
-        )
+        return Cause.TIME_WAIT, f"Wait {longest:.0f} s, {_reuse(case)}or choose another port"
     if rows:
         return Cause.ADDRESS_IN_USE, "Close that connection, or choose another port"
     for row in _tables.bound(case.budget, target):
@@ -158,6 +163,9 @@ def in_use(case: Case) -> Verdict:
 def not_available(case: Case) -> Verdict:
     """EADDRNOTAVAIL: the address is not this machine's, or no local port is left."""
     target, here = case.scene.target, _machine.addresses(case.budget)
+    source = case.scene.source
+    if target is not None and source is not None:
+        return _source_taken(case, source, target)
     if case.scene.doing == "connect":
         low_high = _machine.setting(_machine.LOCAL_PORTS, case.budget)
         if low_high:
@@ -175,6 +183,26 @@ def not_available(case: Case) -> Verdict:
     return Cause.ADDRESS_NOT_AVAILABLE, (
         f"{hint}Listen on one of this machine's own addresses: 127.0.0.1 for programs on it, 0.0.0.0 for all its IPv4 interfaces"
     )
+
+
+def _source_taken(case: Case, source: Address, target: Address) -> Verdict:
+    """The connection that has both endpoints already."""
+    for row in _tables.connections(case.budget, source.port):
+        if same(row.local, source) and same(row.peer, target):
+            _saw_connection(case, row)
+            if row.state == TcpState.TIME_WAIT:
+                left = f"Wait {row.seconds_left:.0f} s" if row.seconds_left is not None else "Wait a minute"
+                return (
+                    Cause.TIME_WAIT,
+                    f"{left}, or use another source port, or none: two endpoints have one connection at a time",
+                )
+            return (
+                Cause.ADDRESS_IN_USE,
+                "Close that connection, or use another source port, or none: two endpoints have one connection at a time",
+            )
+    if not case.budget.unseen:
+        case.saw(f"now no connection {source} -> {target} is there", _tables.TABLE)
+    return Cause.ADDRESS_IN_USE, "Try again, or use another source port, or none"
 
 
 def forbidden(case: Case) -> Verdict:
@@ -294,9 +322,20 @@ def _closed_listener(case: Case, target: Address) -> str:
     return ""
 
 
+def _reuse(case: Case) -> str:
+    """What would have given the port in spite of TIME_WAIT, if the call can be told to; with its comma."""
+    if case.scene.named.get("reuse_addr", _call.UNKNOWN) is False:
+        return "leave out reuse_addr=False, "
+    # Where sl.listen had it on, the socket that rests had it off: it helps only on both (inet_csk_get_port).
+    return "" if case.scene.ours else "set SO_REUSEADDR before bind (sl.listen does), "
+
+
 def _remedy(case: Case, row: Row) -> str:
     if not case.owners.mine(row):
-        return "Stop that program"
+        ours = " (replace=True closes only listeners of this program)"
+        return f"Stop that program{ours if case.scene.named.get('replace') is True else ''}"
+    if (owner := case.owners.server(row)) is not None:
+        return f"Use {owner} first"
     named = case.owners.named(row)
     return f"Use {named[0]}.close() first" if named and named[0] else "Close that socket first"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .. import Connection, Listener, _cells, _listen
 from .._address import same
 from ..display.escape import escape
-from . import _scene
+from . import _scene, _servers
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,6 +32,7 @@ Named = tuple[str, object]
 _KINDS = (Connection, Listener, socket.socket)
 _NOT_THEIRS = ("socklens", "IPython", "ipykernel", "asyncio", "threading", "concurrent", "pluggy", "_pytest")
 _DEEPEST = 40  # frames of one thread
+_FREE = 1024  # variables that are looked at in any case
 _MOST = 20000  # elements of one container
 
 
@@ -40,8 +41,9 @@ def objects(scene: Scene, budget: Budget) -> list[Named]:
     if scene.objects is None:
         scene.objects = []
         seen: set[int] = set()
-        for name, thing in _candidates(scene):
-            if budget.spent("further variables of this program"):
+        for looked, (name, thing) in enumerate(_candidates(scene)):
+            # The first of them cost nothing, and tell the most.
+            if looked >= _FREE and looked % 64 == 0 and budget.spent("further variables of this program"):
                 break
             if isinstance(thing, _KINDS) and id(thing) not in seen:
                 seen.add(id(thing))
@@ -51,9 +53,17 @@ def objects(scene: Scene, budget: Budget) -> list[Named]:
 
 def _candidates(scene: Scene) -> Iterator[Named]:
     if scene.thing is not None:
-        name = next((name for names in _scopes(scene) for name, other in names if other is scene.thing), "")
+        name = next((name for names in scopes(scene) for name, other in names if other is scene.thing), "")
         yield name, scene.thing
-    for names in _scopes(scene):
+    for names in _near(scene):
+        yield from names
+        for name, value in names:
+            yield from _parts(name, value)
+    # Before the handlers' own variables, which have the same name for each client.
+    for name, server in _servers.servers(scene):
+        for i, client in enumerate(server.clients):
+            yield f"{name}.clients[{i}]", client.conn
+    for names in _elsewhere(scene):
         yield from names
         for name, value in names:
             yield from _parts(name, value)
@@ -79,8 +89,14 @@ def _parts(name: str, value: object) -> Iterator[Named]:
             yield f"{name}[{i}]" if ordered else f"one of {name}", part
 
 
-def _scopes(scene: Scene) -> Iterator[list[Named]]:
-    """Where variables are: the frames that failed and their modules, the notebook or main program, the frames that go on."""
+def scopes(scene: Scene) -> Iterator[list[Named]]:
+    """Where variables are."""
+    yield from _near(scene)
+    yield from _elsewhere(scene)
+
+
+def _near(scene: Scene) -> Iterator[list[Named]]:
+    """The frames that failed and their modules, the notebook or main program."""
     done: list[object] = []
     for frame in _theirs(scene.frames):
         yield _public(frame.f_locals)
@@ -88,6 +104,10 @@ def _scopes(scene: Scene) -> Iterator[list[Named]]:
             done.append(frame.f_globals)
             yield _public(frame.f_globals)
     yield _public(_cells.namespace())
+
+
+def _elsewhere(scene: Scene) -> Iterator[list[Named]]:
+    """The frames that go on."""
     for frame in _theirs(_frames(scene)):
         if frame.f_locals is not frame.f_globals:
             yield _public(frame.f_locals)
@@ -174,6 +194,8 @@ class Owners:
         self._scene = scene
         self._budget = budget
         self._mine: set[int] | None = None
+        self._others: dict[int, int] = {}
+        self._scan: Iterator[tuple[int, int]] | None = None
 
     def describe(self, row: Row) -> str:
         """Who has it, in words."""
@@ -183,7 +205,7 @@ class Owners:
             return self._of_this_program(row)
         if row.uid != os.geteuid() and os.geteuid() != 0:
             return f"a program of another user (uid {row.uid}), whose name the kernel tells to that user alone"
-        pid = self._pid(row)
+        pid = self._known(row) or self._pid(row)
         return "a program whose name was not found" if pid is None else f"{_program(pid)} (process {pid})"
 
     def mine(self, row: Row) -> bool:
@@ -197,13 +219,24 @@ class Owners:
                 return name, thing
         return None
 
+    def server(self, row: Row) -> str | None:
+        """How to stop the server or wire of this program that listens there, as code; None if it is for none."""
+        named = self.named(row)
+        owner = _listen.owner_of(named[1]) if named is not None and isinstance(named[1], Listener) else None
+        if owner is None:
+            return None
+        end = "close()" if type(owner).__name__ == "Wire" else "stop()"
+        variable = next((name for names in scopes(self._scene) for name, other in names if other is owner), "")
+        known = next((name for name, other in _servers.servers(self._scene) if other is owner), "")
+        return f"{variable or known}.{end}" if variable or known else None
+
     def _of_this_program(self, row: Row) -> str:
         named = self.named(row)
         if named is None:
             return f"this program (process {os.getpid()}; no variable of it was found)"
         owner = _listen.owner_of(named[1]) if isinstance(named[1], Listener) else None
         if owner is not None and isinstance(named[1], Listener):
-            name = next((name for names in _scopes(self._scene) for name, other in names if other is owner), "")
+            name = next((name for names in scopes(self._scene) for name, other in names if other is owner), "")
             called_server = f"the server `{name}`" if name else "a server without a name"
             return f"this program ({called_server}, started in {escape(named[1].created_at)})"
         return f"this program ({called(named)})"
@@ -219,19 +252,45 @@ class Owners:
                     self._mine.add(os.fstat(number).st_ino)
         return self._mine
 
+    def _known(self, row: Row) -> int | None:
+        """The process that the error itself has found, when it was raised; it may have ended since."""
+        holder = getattr(self._scene.error, "_holder", None)
+        if (
+            not isinstance(holder, tuple)
+            or len(holder) != 3
+            or holder[0] != row.local
+            or not isinstance(holder[1], int)
+        ):
+            return None
+        return holder[1] if os.path.exists(f"/proc/{holder[1]}") else None
+
     def _pid(self, row: Row) -> int | None:
-        wanted = f"socket:[{row.inode}]"
-        # The youngest first: whoever is asked about is more likely a server just started than one of the system's.
-        for pid in sorted(_numbers("/proc"), reverse=True):
+        if row.inode in self._others:
+            return self._others[row.inode]
+        if self._scan is None:
+            self._scan = _open_by_others(row.uid)
+        for inode, pid in self._scan:
+            self._others.setdefault(inode, pid)
+            if inode == row.inode:
+                return pid
             if self._budget.spent("whose it is: more of the processes"):
                 return None
-            with suppress(OSError):  # ended meanwhile, or another user's
-                if os.stat(f"/proc/{pid}").st_uid != row.uid and os.geteuid() != 0:
-                    continue
-                for number in os.listdir(f"/proc/{pid}/fd"):
-                    if os.readlink(f"/proc/{pid}/fd/{number}") == wanted:
-                        return pid
         return None
+
+
+def _open_by_others(uid: int) -> Iterator[tuple[int, int]]:
+    """The sockets that other processes of this user have open, and whose they are."""
+    # The youngest first: whoever is asked about is more likely a server just started than one of the system's.
+    for pid in sorted(_numbers("/proc"), reverse=True):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            if os.stat(f"/proc/{pid}").st_uid != uid and os.geteuid() != 0:
+                continue
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(OSError):
+                    target = os.readlink(f"/proc/{pid}/fd/{number}")
+                    if target.startswith("socket:["):
+                        yield int(target[8:-1]), pid
+        yield 0, 0  # whoever scans looks at the time between two processes
 
 
 def _row_is(thing: object, row: Row) -> bool:

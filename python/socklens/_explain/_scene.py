@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 Ends = tuple[Address, Address | None]
 
 _ADDRESS = r"(\[[^\]\s]+\]|[\w.:%-]+?):(\d{1,5})\b"
+_BETWEEN = re.compile(rf"\bconnect from {_ADDRESS} to {_ADDRESS}")
 _OPENING = re.compile(rf"\b(connect to|connect from|listen on) {_ADDRESS}")
 _CONNECTION = re.compile(rf"(?:\b(\w+)(?: on|: the peer of|:) )?\bConnection {_ADDRESS} -> {_ADDRESS}")
 _LISTENER = re.compile(rf"(?:\b(\w+)(?: on|:) )?\bListener {_ADDRESS}")
 _ASYNCIO = re.compile(r"(Connect call failed|bind on address) \('([^']+)', (\d+)")
 _OURS = re.compile(
-    rf"(connect to|connect from|listen on) {_ADDRESS}: |\w+(?: on|:| of) (Connection|Listener) [\[\w.]"
+    rf"(connect to|connect from|listen on) {_ADDRESS}(: | to | timed out after )|\w+(?: on|:| of) (Connection|Listener) [\[\w.]"
     r"|\w+ takes bytes, not str|^(\[Errno -?\d+\] )?the name \"|is a URL; an endpoint is"
 )
 _LIBRARY = {
@@ -49,12 +50,18 @@ class Scene:
     doing: str = ""
     target: Address | None = None
     """The endpoint that was to be connected to, or to be had."""
+    source: Address | None = None
+    """The endpoint that it was to be connected from, where the error names it."""
     ends: Ends | None = None
     """Of a connection: this side's endpoint and the peer's."""
     thing: object = None
     """The connection, listener or socket whose call failed."""
     frames: list[FrameType] = field(default_factory=list)
     args: tuple[object, ...] = ()
+    named: dict[str, object] = field(default_factory=dict)
+    """The arguments of the call that were given by name."""
+    written: tuple[tuple[str, object], ...] = ()
+    """Of a call of socklens: its arguments as the source has them, and their values."""
     objects: list[tuple[str, object]] | None = None
     """The sockets that this program can name; None while nobody has looked."""
     ours: bool = False
@@ -63,7 +70,10 @@ class Scene:
     @property
     def told(self) -> str:
         """The error as the last line of a traceback tells it, without the notes."""
-        return escape(f"{type(self.error).__name__}: {self.text}" if self.text else type(self.error).__name__)
+        # A backslash stays as it is, for Python prints it so: what a message quotes is escaped in it already.
+        return escape(
+            f"{type(self.error).__name__}: {self.text}" if self.text else type(self.error).__name__, keep="\\"
+        )
 
 
 def look(error: BaseException) -> Scene:
@@ -76,10 +86,12 @@ def look(error: BaseException) -> Scene:
     scene.frames = [frame for frame, _ in trace]
     for frame, instruction in trace[:12]:
         call = _call.at(frame, instruction)
+        inside = frame.f_globals.get("__name__", "").partition(".")[0] == "socklens"
         if call is not None:
             _from_call(scene, call)
-        if frame.f_globals.get("__name__", "").partition(".")[0] == "socklens":
-            scene.ours = True
+            if not scene.written and not inside and _call.is_ours(call):
+                scene.written, scene.named = call.written, call.named
+        scene.ours = scene.ours or inside or (call is not None and _call.is_ours(call))
     return scene
 
 
@@ -92,13 +104,20 @@ def said(error: BaseException) -> str:
 
 
 def worth_a_look(error: BaseException) -> bool:
-    """Whether it comes from socklens; asked of every error that a notebook shows, so nothing is looked up."""
-    if type(error).__module__ == "socklens._errors" or _OURS.search(said(error)):
+    """Whether it comes from socklens: by its class, its message, or the line that failed. Asked of every error that a notebook shows."""
+    if (
+        type(error).__module__ == "socklens._errors"
+        or getattr(error, "from_socklens", False) is True
+        or _OURS.search(said(error))
+    ):
         return True
-    return isinstance(error, (OSError, TypeError, ValueError)) and any(
-        frame.f_globals.get("__name__", "").partition(".")[0] == "socklens"
-        for frame, _ in _call.frames(error.__traceback__)
-    )
+    if not isinstance(error, (OSError, EOFError, TypeError, ValueError, OverflowError, RuntimeError, BufferError)):
+        return False
+    trace = _call.frames(error.__traceback__)
+    if any(frame.f_globals.get("__name__", "").partition(".")[0] == "socklens" for frame, _ in trace):
+        return True
+    call = _call.at(*trace[0]) if trace else None
+    return call is not None and _call.is_ours(call)
 
 
 def ends_of(thing: object) -> Ends | None:
@@ -120,7 +139,10 @@ def ends_of(thing: object) -> Ends | None:
 
 
 def _from_message(scene: Scene) -> None:
-    if found := _OPENING.search(scene.text):
+    if found := _BETWEEN.search(scene.text):
+        scene.doing = "connect"
+        scene.source, scene.target = _address(found[1], found[2]), _address(found[3], found[4])
+    elif found := _OPENING.search(scene.text):
         scene.doing = {"listen on": "listen", "connect from": "bind"}.get(found[1], "connect")
         scene.target = _address(found[2], found[3])
     elif found := _CONNECTION.search(scene.text):
@@ -134,7 +156,7 @@ def _from_message(scene: Scene) -> None:
     elif found := _ASYNCIO.search(scene.text):
         scene.doing = "connect" if found[1].startswith("Connect") else "listen"
         scene.target = _address(found[2], found[3])
-    scene.ours = bool(_OURS.search(scene.text))
+    scene.ours = bool(_OURS.search(scene.text)) or getattr(scene.error, "from_socklens", False) is True
 
 
 def _from_call(scene: Scene, call: _call.Call) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import Connection, Listener, TcpState
 from .._address import same
 from ..display.escape import escape
-from . import _process, _tables
+from . import _process, _servers, _tables
 from ._case import Case, count, queue, shown
 from ._diagnosis import Cause
 
@@ -28,6 +28,8 @@ _FIRST_WORDS = 64  # bytes of an input buffer that a fact may be made of
 
 def reset(case: Case) -> Verdict:
     """ECONNRESET or ECONNABORTED: the peer sent RST."""
+    if found := _servers.told_of_client(case):
+        return (Cause.RESET_UNREAD if found.unread else Cause.RESET), found.step
     there = case.partner
     if there is None:
         return _reset_by_whom(case)
@@ -79,7 +81,8 @@ def _reset_by_whom(case: Case) -> Verdict:
     if rows:
         case.saw_listener(rows[0])
         return Cause.RESET, f"Look at {case.owners.describe(rows[0])}: it aborted, or closed with bytes unread"
-    case.saw(f"nobody listens on port {peer.port} any more", _tables.TABLE)
+    if not case.budget.unseen:
+        case.saw(f"nobody listens on port {peer.port} any more", _tables.TABLE)
     return Cause.RESET, "The peer's program has ended, or it aborted, or closed with bytes unread: look there"
 
 
@@ -90,6 +93,8 @@ def broken_pipe(case: Case) -> Verdict:
     if state in _FINISHED:
         case.saw(f"the connection is in {state}: this side has sent FIN", "TCP_INFO")
         return Cause.SENDING_FINISHED, 'Send everything before shutdown("send"); for more, connect anew'
+    if found := _servers.told_of_client(case):
+        return Cause.PEER_GONE, found.step
     there = case.partner
     if there is not None and _process.is_closed(there[1]):
         case.saw(f"the other end is {_process.called(there)}, {_process.closing(there[1])}", "Connection.closed_at")
@@ -245,6 +250,8 @@ def ended_inside(case: Case) -> Verdict:
     if isinstance(expected, int):
         case.saw(f"{count(expected)} were awaited", "IncompleteReadError.expected")
     doing = case.scene.doing
+    if found := _servers.told_of_client(case):
+        return Cause.ENDED_INSIDE, found.step
     if not partial:
         return (
             Cause.ENDED_INSIDE,
@@ -320,7 +327,9 @@ def text_given(case: Case) -> Verdict:
     """A TypeError for str where bytes are needed."""
     text = next((arg for arg in case.scene.args if isinstance(arg, str)), None)
     if text is not None:
-        case.saw(f"the argument is the text {escape(repr(text[:60]))} of {count(len(text), 'character')}", "the call")
+        # Its backslashes are those of repr, and stay as they are.
+        quoted_text = escape(repr(text[:60]), keep="\\")
+        case.saw(f"the argument is the text {quoted_text} of {count(len(text), 'character')}", "the call")
         case.saw(f"as UTF-8 it is {count(len(text.encode('utf-8', 'surrogatepass')))}", "str.encode")
     return Cause.TEXT_NOT_BYTES, "Write .encode() behind it; and .decode() behind what recv() returns"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .._errors import ClosedError
 from .._socklens import Connection
 from . import _broadcast
-from ._records import GOES_ON, TOO_SLOW, Dropped, Ledger
+from ._records import GOES_ON, TOO_SLOW, Dropped, Ledger, Left
 from ._refusing import Refuser
 from ._roster import Client
 
@@ -63,6 +63,7 @@ class Clients:
         # What the server's own close has caused is no error of the handler.
         if error is not None and not (client.reason is not None and isinstance(error, ClosedError)):
             self._ledger.failed(client.who, error)
+        self._ledger.leave(Left(client.peer_addr, unread(client.conn), datetime.now()))
         self._here.pop(client.number, None)
         try:
             client.conn.close()
@@ -121,5 +122,13 @@ def unsent(conn: Connection) -> int:
     """Bytes in its output buffer; 0 where that is not known any more."""
     try:
         return len(conn.output_buffer)
+    except (OSError, NotImplementedError):
+        return 0
+
+
+def unread(conn: Connection) -> int:
+    """Bytes in its input buffer; 0 where that is not known any more."""
+    try:
+        return len(conn.input_buffer)
     except (OSError, NotImplementedError):
         return 0

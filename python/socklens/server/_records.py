@@ -61,6 +61,15 @@ class Dropped:
         return f"{self.when:%H:%M:%S} {_whose(self.name, self.peer_addr)}: {self.reason}{unsent}"
 
 
+class Left(NamedTuple):
+    """A client whose handler has ended: what an explanation of its error may ask for."""
+
+    peer_addr: Address
+    unread: int
+    """Bytes that had come and were not read when it ended; 0 where its handler had closed the connection itself."""
+    when: datetime
+
+
 @dataclass(frozen=True)
 class ServerError:
     """Something that went wrong while a server was at work: what a handler raised, or trouble with accepting clients.
@@ -130,6 +139,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._errors: _Newest[ServerError] = _Newest()
         self._dropped: _Newest[Dropped] = _Newest()
+        self._left: deque[Left] = deque(maxlen=KEPT)
 
     def errors(self) -> Log[ServerError]:
         """What went wrong so far."""
@@ -140,6 +150,14 @@ class Ledger:
         """Who was dropped so far."""
         with self._lock:
             return self._dropped.log()
+
+    def left(self, peer_addr: Address) -> Left | None:
+        """The newest client with this address whose Python handler has ended."""
+        return next((left for left in reversed(tuple(self._left)) if left.peer_addr == peer_addr), None)
+
+    def leave(self, left: Left) -> None:
+        """Notes that a client's handler has ended."""
+        self._left.append(left)
 
     def lost(self, kind: Literal["dropped", "error"], count: int) -> None:
         """Counts records that were not kept before they came here."""

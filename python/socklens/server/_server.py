@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from .. import _listen
 from .._address import Address
+from .._door import door
 from .._socklens import Connection, Listener, _endpoint
 from . import _running
 from ._engine import Engine
@@ -69,8 +70,9 @@ class Server:
         idle_timeout: float | None = None,
         backlog: int = 1024,
     ) -> None:
-        self._host, self._port = _endpoint(host, port)
-        self._plan = Plan(handler, mode, max_clients, idle_timeout)
+        with door:
+            self._host, self._port = _endpoint(host, port)
+            self._plan = Plan(handler, mode, max_clients, idle_timeout)
         self._backlog = backlog
         self._ledger = Ledger()
         self._listener: Listener | None = None
@@ -91,6 +93,10 @@ class Server:
         Raises:
             RuntimeError: it is running. OSError: EADDRINUSE, with who has the address, and what else `listen` raises.
         """
+        with door:
+            return self._start()
+
+    def _start(self) -> Self:
         with self._changing:
             if self._state not in ("not started", "stopped"):
                 where = "" if self._listener is None else f" on {self._listener.local_addr}"
@@ -188,7 +194,8 @@ class Server:
 
     def __enter__(self) -> Self:
         # `with server.start() as server:` is natural to write, too.
-        return self if self.running else self.start()
+        with door:
+            return self if self.running else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -204,7 +211,8 @@ class Server:
         Raises:
             RuntimeError: it has not been started, so that it has no address yet.
         """
-        return self.listener.local_addr
+        with door:
+            return self.listener.local_addr
 
     @property
     def listener(self) -> Listener:
@@ -213,9 +221,12 @@ class Server:
         Raises:
             RuntimeError: it has not been started.
         """
-        if self._listener is None:
-            raise RuntimeError("this server has no listener before start()")
-        return self._listener
+        with door:
+            if self._listener is None:
+                raise RuntimeError(
+                    "this server has not been started, and has no listener and no address yet: use start() first"
+                )
+            return self._listener
 
     @property
     def running(self) -> bool:

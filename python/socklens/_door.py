@@ -1,0 +1,32 @@
+"""Short tracebacks: an error that a public call raises for its caller shows the caller's line, and none of this package's own, as the calls in
+Rust do.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Door:
+    """``with door:`` around what a public function does. What is raised inside goes on as if the caller's line had raised it.
+
+    Only errors that tell a caller what to do otherwise; anything else is a fault of this package, and keeps its whole traceback.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The interpreter goes on with the exception's own traceback, and adds the frames from the caller's on (RERAISE).
+        if isinstance(error, (OSError, TypeError, ValueError, OverflowError, RuntimeError)):
+            error.__traceback__ = None
+            error.from_socklens = True  # type: ignore[union-attr]  # the traceback no longer tells
+
+
+door = Door()
