@@ -1,5 +1,5 @@
-"""Short tracebacks: an error that a public call raises for its caller shows the caller's line, and none of this package's own, as the calls in
-Rust do.
+"""Short tracebacks: an error that a public call raises for its caller shows the caller's line, and none of this package's own, as the calls
+in Rust do.
 """
 
 from __future__ import annotations

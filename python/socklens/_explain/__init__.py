@@ -1,7 +1,7 @@
 """Errors that investigate: `explain` finds the cause of an error, from what the error tells and what this machine's own tables say.
 
-Never raises, takes at most 50 ms of work, sends nothing to any network, and changes nothing: it only looks. Nothing here runs when an error is
-raised: one that the program expects, and catches, costs what it always did.
+Never raises, takes at most 50 ms of work, sends nothing to any network, and changes nothing: it only looks. Nothing here runs when an error
+is raised: one that the program expects, and catches, costs what it always did.
 """
 
 from __future__ import annotations
@@ -57,14 +57,13 @@ def explain(error: BaseException | ServerError | None = None) -> Diagnosis:
     there is to see: the evidence is what this machine's tables show *now*, and each piece names the table, option or call it is from.
 
     Args:
-        error: the exception, or the record of one, as `Server.errors` has it; without one, that which is being handled, or else the last that nobody caught (in a notebook, of the last cell
-            that failed).
+        error: the exception, or its record in ``server.errors``; without one, that which is being handled, or else the last that nobody
+            caught (in a notebook, of the last cell that failed).
 
     Returns:
-        A `Diagnosis` in at most 50 ms of work, 250 ms on the clock of a busy machine (the first call loads the code besides): what could not
-            be looked at in that time is said in
-        ``unseen``. Nothing is sent to any network, no byte is read, and nothing is raised: an error that is not of a socket has the
-        cause ``Cause.NOT_KNOWN``.
+        A `Diagnosis` in at most 50 ms of work, or 250 ms on the clock where others keep the machine busy (the first call loads the code
+        besides). What could not be looked at in that time is said in ``unseen``. Nothing is sent to any network, no byte is read, and
+        nothing is raised: an error that is not of a socket has the cause ``Cause.NOT_KNOWN``.
     """
     if error is None:
         error = _latest()

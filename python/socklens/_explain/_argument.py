@@ -1,5 +1,5 @@
-"""Why socklens refused a call before it asked the kernel: an argument that does not fit, or an object that is not as far. The message has said
-it; here is what was given. Looks at the arguments alone.
+"""Why socklens refused a call before it asked the kernel: an argument that does not fit, or an object that is not as far. The message has
+said it; here is what was given. Looks at the arguments alone.
 """
 
 from __future__ import annotations

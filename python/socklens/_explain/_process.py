@@ -62,7 +62,7 @@ def _candidates(scene: Scene) -> Iterator[Named]:
     # Before the handlers' own variables, which have the same name for each client.
     for name, server in _servers.servers(scene):
         for i, client in enumerate(server.clients):
-            yield f"{name}.clients[{i}]", client.conn
+            yield f"{name}{_servers.CLIENTS}{i}]", client.conn
     for names in _elsewhere(scene):
         yield from names
         for name, value in names:
@@ -183,6 +183,8 @@ def closing(thing: object, given_away: bool = False) -> str:
 def called(named: Named, otherwise: str = "a socket without a name") -> str:
     """What to call it: its variable, and where it was made."""
     name, thing = named
+    if _servers.CLIENTS in name:
+        return f"`{escape(name)}`"  # the server has made it, not a line of the program
     made = f", made in {escape(thing.created_at)}" if isinstance(thing, (Connection, Listener)) else ""
     return (f"`{escape(name)}`" if name else otherwise) + made
 
@@ -278,7 +280,7 @@ class Owners:
         return None
 
 
-def _open_by_others(uid: int) -> Iterator[tuple[int, int]]:
+def _open_by_others(uid: int | None) -> Iterator[tuple[int, int]]:
     """The sockets that other processes of this user have open, and whose they are."""
     # The youngest first: whoever is asked about is more likely a server just started than one of the system's.
     for pid in sorted(_numbers("/proc"), reverse=True):

@@ -1,5 +1,5 @@
-"""The servers of this program: which of them an endpoint belongs to, whom they serve, and what they remember of a client. Servers that run and
-those that variables hold; their records are read, and nothing of theirs is run.
+"""The servers of this program: which of them an endpoint belongs to, whom they serve, and what they remember of a client. Servers that run
+and those that variables hold; their records are read, and nothing of theirs is run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..server import Server
     from ._case import Case
     from ._scene import Scene
+
+
+CLIENTS = ".clients["
+"""What stands between a server's name and a client's index in the code for that client."""
 
 
 def servers(scene: Scene) -> list[tuple[str, Server]]:

@@ -1,0 +1,91 @@
+"""The promise: an error of the usual calls shows the caller's line and none of this package's, and a diagnosis still knows whose it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import socklens as sl
+from network import free_port
+from socklens import Cause
+from socklens._explain import _scene
+
+
+def taken(listener: sl.Listener) -> None:
+    sl.listen(listener.local_addr)
+
+
+def taken_by_a_server(listener: sl.Listener) -> None:
+    sl.Server(print, listener.local_addr).start()
+
+
+def entered(listener: sl.Listener) -> None:
+    with sl.Server(print, listener.local_addr):
+        raise AssertionError
+
+
+def quoted_port(_: sl.Listener) -> None:
+    sl.listen("127.0.0.1", "6666")  # type: ignore[arg-type]
+
+
+def a_class(_: sl.Listener) -> None:
+    sl.Server(sl.Chat)  # type: ignore[arg-type]
+
+
+def not_started(_: sl.Listener) -> None:
+    _address = sl.Server(print).local_addr
+
+
+def a_negative_timeout(_: sl.Listener) -> None:
+    sl.connect("127.0.0.1", 7300, timeout=-1)
+
+
+@pytest.mark.parametrize(
+    ("call", "cause"),
+    [
+        (taken, Cause.ADDRESS_IN_USE),
+        (taken_by_a_server, Cause.ADDRESS_IN_USE),
+        (entered, Cause.ADDRESS_IN_USE),
+        (quoted_port, Cause.NOT_TAKEN),
+        (a_class, Cause.NOT_TAKEN),
+        (not_started, Cause.NOT_NOW),
+        (a_negative_timeout, Cause.NOT_TAKEN),
+    ],
+)
+def test_the_callers_line_alone(call: Callable[..., Any], cause: Cause, listener: sl.Listener) -> None:
+    with pytest.raises((OSError, RuntimeError, TypeError, ValueError)) as caught:
+        call(listener)
+    files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert files == [__file__, __file__], "this test, and the call in it"
+    assert _scene.worth_a_look(caught.value)
+    assert sl.explain(caught.value).cause is cause
+
+
+FULL = """
+import socklens as sl
+sl.explain_errors()
+full = sl.listen(backlog=0)
+first = sl.connect(full.local_addr, timeout=20)
+second = sl.connect(full.local_addr, timeout=0.2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tables are Linux's")
+def test_a_connect_that_timed_out_has_its_card() -> None:
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", FULL], capture_output=True, text=True, timeout=60)
+    assert "cause  the listener's accept queue is full" in ran.stderr, ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tables are Linux's")
+def test_a_source_that_is_connected_already(listener: sl.Listener) -> None:
+    with sl.connect(listener.local_addr, source=("127.0.0.1", free_port())) as first:
+        with pytest.raises(OSError, match="these two endpoints") as caught:
+            sl.connect(listener.local_addr, source=first.local_addr)
+        assert _scene.worth_a_look(caught.value)
+        found = sl.explain(caught.value)
+    assert found.cause is Cause.ADDRESS_IN_USE
+    assert "another source port" in found.next_step
