@@ -23,7 +23,8 @@ def refused(case: Case) -> tuple[Cause, str]:
     error, step = case.scene.error, _last(case.scene.text)
     if isinstance(error, (TypeError, ValueError, OverflowError)):
         for written, value in case.scene.written:
-            if value is not UNKNOWN:
+            # What the source shows is told only where the message is about it.
+            if value is not UNKNOWN and (not _is_shown(written, value) or repr(value) in case.scene.text):
                 case.saw(f"{escape(cut(written, _LONGEST), keep=_KEPT)} is {_told(written, value)}", "the call")
         return Cause.NOT_TAKEN, step
     if isinstance(error, NotImplementedError):
@@ -36,6 +37,10 @@ def refused(case: Case) -> tuple[Cause, str]:
 _KEPT = "\\"  # what is quoted is escaped already
 
 
+def _is_shown(written: str, value: object) -> bool:
+    return type(value) in _PLAIN and written.rpartition("=")[2] == repr(value)
+
+
 def _told(written: str, value: object) -> str:
     """A value's kind, and itself where printing it runs none of the program's code."""
     kind = type(value)
@@ -43,7 +48,7 @@ def _told(written: str, value: object) -> str:
         return f"the class {escape(value.__name__)}"
     parts = value if isinstance(value, tuple) else (value,)
     if all(type(part) in _PLAIN for part in parts):
-        if written.rpartition("=")[2] == repr(value):
+        if _is_shown(written, value):
             return f"of the type {kind.__name__}"
         return f"{escape(cut(repr(value), _LONGEST), keep=_KEPT)}, of the type {kind.__name__}"
     return f"an object of the class {escape(kind.__name__)}"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from .. import Connection
 from .._address import same
+from .._door import door
 from ..display.ends import PairView, pair_view
 from ..display.flow import Flow, flows
 from ..display.lens import lens_text
@@ -65,7 +66,8 @@ def lens(a: Connection | tuple[Connection, Connection], b: Connection | None = N
         TypeError: they are no connections.
     """
     around = _names.scopes(sys._getframe(1))
-    a, b = both_ends(a, b, around)
+    with door:
+        a, b = both_ends(a, b, around)
     return Lens(pair_view(a, b, pair_names(a, b, around)))
 
 
