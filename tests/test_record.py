@@ -3,18 +3,22 @@ their stream."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import socklens as sl
+from flow import SMALL, ends
 from helpers import eventually, in_thread
 from socklens import Connection, Event, Story, TcpState
+from socklens.story._ledger import ledger
 
 Pair = tuple[Connection, Connection]
 
@@ -205,7 +209,7 @@ def test_what_a_server_in_rust_moves_is_in_it() -> None:
         assert [client.recv_line(), client.recv_line()] == [b"one\n", b"two\n"]
     assert {"server accept", "server recv", "server send"} <= set(calls(story))
     ledger = story.ledger()
-    assert (ledger.sent, ledger.taken, ledger.on_its_way) == (16, 16, 0)
+    assert (ledger.sent, ledger.taken, ledger.not_taken) == (16, 16, 0)
 
 
 def test_what_python_handlers_do_is_in_it() -> None:
@@ -259,7 +263,7 @@ class TestSocketsOfPython:
         assert by_call[:3] == ["connect", "accept", "sendall"]
         assert by_call[-3:] == ["close"] * 3
         ledger = story.ledger()
-        assert (ledger.sent, ledger.taken, ledger.on_its_way) == (16, 16, 0)
+        assert (ledger.sent, ledger.taken, ledger.not_taken) == (16, 16, 0)
         assert all(e.stdlib for e in story.events)
 
     def test_the_other_end_may_be_ours(self, listener: sl.Listener) -> None:
@@ -292,3 +296,71 @@ class TestSocketsOfPython:
     def test_what_cannot_be_included_says_why(self, pair: Pair) -> None:
         with sl.record() as story, pytest.raises(TypeError, match="without this"):
             story.include(pair[0])  # type: ignore[type-var]
+
+
+class TestWhatWasUnderWay:
+    """Calls that waited already when the recording began."""
+
+    @pytest.mark.parametrize("call", ["recv_line", "recv_exactly"])
+    def test_a_read_that_ends_in_it_is_in_it(
+        self, pair: Pair, in_thread: Callable[..., Future[Any]], call: str
+    ) -> None:
+        client, server = pair
+        waiting = in_thread(getattr(server, call), *([6] if call == "recv_exactly" else []))
+        client.send(b"he")
+        eventually(lambda: server.input_buffer.rust == 2)
+        with sl.record() as story:
+            client.sendall(b"llo\nmore\n")
+            assert waiting.result(10) == b"hello\n"
+            eventually(lambda: len(story.events) == 2)
+        event = last(story, call)
+        assert (event.began, event.seconds, event.offset, event.count, event.head) == (None, None, 0, 6, b"hello\n")
+        pieces = [(piece.count, piece.fate) for piece in story.ledger()]
+        assert pieces == [(2, "not seen sent"), (4, "taken"), (5, "not taken")]
+        mark = next(mark for mark in story._layout().marks if event.number in mark.numbers)
+        assert mark.top == 0 < mark.row, "its bar comes from the top edge"
+        assert "began before" in mark.text
+        assert json.loads(story.to_json())["events"][event.number - 1]["began"] is None
+
+    def test_a_handler_of_a_server(self) -> None:
+        with sl.Server(Connection.recv_line, port=0) as server, sl.connect(server.local_addr) as client:
+            client.send(b"h")
+            eventually(lambda: server.clients and server.clients[0].conn.input_buffer.rust)
+            with sl.record() as story:
+                client.sendall(b"ello\n")
+                eventually(lambda: "recv_line" in calls(story))
+                with sl.connect(server.local_addr):
+                    eventually(lambda: "accept" in calls(story))
+        assert last(story, "recv_line").began is None
+        assert story.ledger().taken == 5
+
+    def test_a_send_that_waited_for_its_reader(self, in_thread: Callable[..., Future[Any]]) -> None:
+        with ends(recv_buffer=SMALL, send_buffer=SMALL) as (client, server):
+            sending = in_thread(client.sendall, bytes(600_000))
+            eventually(lambda: client.totals.sent > 0)
+            with sl.record() as story:
+                server.recv_exactly(600_000)
+                sending.result(10)
+                eventually(lambda: len(story.events) == 2)
+        assert (last(story, "sendall").began, last(story, "sendall").count) == (None, 600_000)
+        assert [(piece.count, piece.fate) for piece in story.ledger()] == [(600_000, "taken")]
+
+
+def test_what_cannot_be_known_is_not_called_unread(pair: Pair) -> None:
+    client, server = pair
+    with sl.record(limit=2) as story:
+        client.send(b"a")
+        server.recv()
+        client.send(b"b")
+        os.close(server.detach())
+    assert [(piece.count, piece.fate) for piece in story.ledger()] == [(1, "not seen taken")]
+
+
+def test_a_send_whose_read_was_dropped_is_not_called_unread(pair: Pair) -> None:
+    client, server = pair
+    with sl.record(limit=1) as story:
+        client.send(b"a")
+    send = story.events[0]
+    pieces = ledger([replace(send, began=None)], lost=1)
+    assert [piece.fate for piece in pieces] == ["not seen taken"]
+    server.recv()

@@ -106,16 +106,16 @@ class TestTheLedger:
         assert (first.sender, first.receiver) == (second.receiver, second.sender)
         assert (first.count, second.count) == (5, 4)
 
-    def test_what_is_on_its_way_and_what_nobody_will_read(self, pair: Pair) -> None:
+    def test_what_nobody_has_taken_and_what_nobody_will_read(self, pair: Pair) -> None:
         client, server = pair
         with sl.record() as story:
             client.sendall(b"read, unread")
             assert server.recv_exactly(4) == b"read"
             assert [row(p)[1:] for p in story.ledger()] == [
                 ("recv_exactly", 0, 4, "taken"),
-                (None, 4, 12, "on its way"),
+                (None, 4, 12, "not taken"),
             ]
-            assert story.ledger().on_its_way == len(server.input_buffer)
+            assert story.ledger().not_taken == len(server.input_buffer)
             server.close()
         assert [p.fate for p in story.ledger()] == ["taken", "never read"]
 
@@ -159,7 +159,7 @@ class TestTheLedger:
         with sl.record() as story:
             asyncio.run(main())
         ledger = story.ledger()
-        assert (ledger.sent, ledger.taken, ledger.on_its_way) == (2_000_000, 2_000_000, 0)
+        assert (ledger.sent, ledger.taken, ledger.not_taken) == (2_000_000, 2_000_000, 0)
         assert not [event for event in story.events if event.error], "a try that comes to nothing is no event"
 
     def test_a_socket_adopted_in_the_middle_of_its_life(self, listener: sl.Listener) -> None:
@@ -195,9 +195,9 @@ class TestTheLedger:
             totals = (client.totals, server.totals)
             again = sum(p.count for p in ledger if p.fate == "put back")
             back = sum(t.put_back for t in totals)
-            assert ledger.sent == sum(t.sent for t in totals) == ledger.taken + ledger.on_its_way
+            assert ledger.sent == sum(t.sent for t in totals) == ledger.taken + ledger.not_taken
             assert ledger.taken + again == sum(t.read for t in totals)
-            assert ledger.on_its_way + (back - again) == left
+            assert ledger.not_taken + (back - again) == left
             client.close()
             server.close()
 
@@ -209,7 +209,7 @@ class TestTheLedger:
                 assert server.recv_exactly(11) == b"from nobody"
             ledger = story.ledger()
         assert sorted(p.fate for p in ledger) == ["not seen sent", "not seen taken"]
-        assert (ledger.sent, ledger.taken, ledger.on_its_way) == (9, 0, 0)
+        assert (ledger.sent, ledger.taken, ledger.not_taken) == (9, 0, 0)
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
     def test_one_that_was_accepted_and_not_used_yet(self, host: str) -> None:
@@ -218,7 +218,7 @@ class TestTheLedger:
             server = listener.accept(timeout=5)
             client.send(b"hello")
             ledger, drawn = story.ledger(), laid_out(story)
-            assert [row(p) for p in ledger] == [("send", None, 0, 5, "on its way")]
+            assert [row(p) for p in ledger] == [("send", None, 0, 5, "not taken")]
             assert [column.role for column in drawn.columns] == ["client", "listener", "accepted"]
             client.close()
             server.close()
@@ -258,7 +258,7 @@ class TestTheDrawing:
     def test_waiting_is_length(self, session: Story) -> None:
         waits = [m for m in laid_out(session).marks if "recv_exactly" in m.text or "TimeoutError" in m.text]
         assert len(waits) == 2
-        assert all(mark.top < mark.row and "ms]" in mark.text for mark in waits)
+        assert all(mark.top < mark.row and "ms]" in mark.text for mark in waits), waits
 
     def test_repeats_are_folded(self, session: Story) -> None:
         drawn = laid_out(session)
@@ -365,7 +365,7 @@ class TestThousandsOfEvents:
     def test_every_byte_is_in_the_ledger(self, crowd: Story) -> None:
         ledger = crowd.ledger()
         assert ledger.sent == ledger.taken == sum(e.count or 0 for e in crowd.events if e.direction == "out")
-        assert ledger.on_its_way == 0
+        assert ledger.not_taken == 0
 
 
 def values(value: Any) -> Iterator[Any]:

@@ -57,6 +57,7 @@ __all__ = [
     "_record_call",
     "_record_clock",
     "_record_number",
+    "_record_number_of",
     "_record_paused",
     "_resolve",
     "_seconds",
@@ -581,6 +582,7 @@ class _Paused:
 def _record_paused() -> _Paused | None: ...
 def _record_clock() -> int: ...
 def _record_number() -> int: ...
+def _record_number_of(thing: object, /) -> int | None: ...
 def _record_call(
     number: int,
     call: str,

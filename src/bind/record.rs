@@ -7,7 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::arguments::{Count, python_address};
+use super::connection::Connection;
 use super::info::TcpState;
+use super::listener::Listener;
 use crate::core::record::{self, Event, Failure, Head, Moved, Notes, Way, Whose};
 use crate::core::state;
 
@@ -107,6 +109,16 @@ pub(super) fn number() -> u32 {
     record::number()
 }
 
+/// The number that the recordings know a Connection or a Listener by; `None` for anything else.
+#[pyfunction]
+#[pyo3(name = "_record_number_of")]
+pub(super) fn number_of(thing: &Bound<'_, PyAny>) -> Option<u32> {
+    if let Ok(connection) = thing.cast::<Connection>() {
+        return Some(connection.get().core.number());
+    }
+    thing.cast::<Listener>().ok().map(|listener| listener.get().core.number())
+}
+
 /// An endpoint as the socket module gives it; `None` for what is no endpoint of IP.
 pub(super) struct Given(Option<SocketAddr>);
 
@@ -144,7 +156,8 @@ pub(super) fn record_call(
         before: state::TcpState::from_number(states.0),
         after: state::TcpState::from_number(states.1),
         made,
+        ..Notes::default()
     };
     let failure = failure.map(|(kind, code, text)| Failure { kind: kind.into(), code, text });
-    record::foreign(call, began, record::now(), whose, notes, failure);
+    record::foreign(call, Some(began), record::now(), whose, notes, failure);
 }

@@ -152,7 +152,7 @@ pub(super) fn unfinished(target: SocketAddr, stop: &Stop, timeout: Timeout) -> E
 pub(super) fn attempt(target: SocketAddr, source: Option<SocketAddr>, opening: &Opening, wait: &mut Wait<'_>) -> Result<Connection> {
     let call = record::Call::begin();
     let result = try_once(target, source, opening, wait);
-    if let Some(call) = call {
+    if let Some(call) = call.or_else(record::Call::late) {
         let whose = match &result {
             Ok(connection) => {
                 let state = connection.with_socket("connect", sys::tcp_state).ok().flatten();

@@ -83,8 +83,8 @@ pub struct Event {
     pub socket: u32,
     /// The call, by its name in Python.
     pub call: Cow<'static, str>,
-    /// When it began.
-    pub began: u64,
+    /// When it began; `None` if that was before anybody recorded.
+    pub began: Option<u64>,
     /// When it ended.
     pub ended: u64,
     /// The thread's name.
@@ -111,4 +111,18 @@ pub struct Event {
     pub after: Option<TcpState>,
     /// Whether it is a call on a socket of Python's.
     pub foreign: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_takes_no_more_than_it_has_room_for() {
+        let mut head = Head::default();
+        head.push(&[1; HEAD - 1]);
+        head.push(&[2; 5]);
+        assert_eq!(head.as_slice().len(), HEAD);
+        assert_eq!(head.as_slice()[HEAD - 1], 2);
+    }
 }

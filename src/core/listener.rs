@@ -163,7 +163,7 @@ impl Listener {
     pub fn accept(&self, wait: &mut Wait<'_>) -> Result<Connection> {
         let call = record::Call::begin();
         let accepted = self.next_client("accept", wait);
-        match call {
+        match call.or_else(record::Call::late) {
             Some(call) if accepted.as_ref().is_err_and(Error::is_try) => call.pause("accept", self.whose()),
             Some(call) => {
                 record::note(|notes| notes.made = accepted.as_ref().ok().map(Connection::number));
@@ -173,6 +173,11 @@ impl Listener {
             None => {}
         }
         accepted
+    }
+
+    /// Its number among all sockets of this process.
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     fn whose(&self) -> Whose {
@@ -318,7 +323,7 @@ impl Listener {
             server.leaves(LISTENER_KEY, socket);
         }
         drop(shut);
-        match call {
+        match call.or_else(record::Call::late) {
             Some(call) if was_open => {
                 record::note(|notes| notes.before = Some(TcpState::LISTEN));
                 call.end("close", self.whose(), None);

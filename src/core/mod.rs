@@ -2,6 +2,7 @@
 //! ([`wait::Patience`]); everything that is shown leaves as a frozen copy.
 
 pub mod address;
+mod calling;
 pub mod connect;
 pub mod connecting;
 pub mod connection;

@@ -1,18 +1,20 @@
-//! What the calls of this program did, while somebody records: a bounded ring of events for each recording. A call costs one relaxed load while
-//! nobody does. Nothing is decided here, and no other lock is taken while this one is held.
+//! What the calls of this program did, while somebody records: a bounded ring of events for each recording. A call costs one relaxed load at
+//! its begin and one at its end while nobody does. Nothing is decided here, and no other lock is taken while this one is held.
 //!
 //! A door of the house (`Connection::recorded`, `Listener::accept`, `connect`) opens a [`Call`] and ends it; between the two, whoever counts bytes
 //! under the lock of their direction leaves a note of them for the call of its own thread, so that the numbers fit the order of the stream. A task of
 //! an event loop tries again and again: its call is paused after a try that came to nothing, and goes on with the next.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+pub use super::calling::names_by;
+use super::calling::thread;
 use super::error::Error;
 pub use super::event::{Event, Failure, HEAD, Head, Moved, Way};
 use super::forked::{Forked, Inherit};
@@ -46,13 +48,20 @@ pub struct Notes {
     pub after: Option<TcpState>,
     /// The connection that was made.
     pub made: Option<u32>,
+    /// Which stretch of recording they are from.
+    pub era: u32,
 }
 
 impl Notes {
-    const NONE: Self = Self { moved: None, head: Head::EMPTY, end_seen: false, reset: false, before: None, after: None, made: None };
-}
+    const NONE: Self =
+        Self { moved: None, head: Head::EMPTY, end_seen: false, reset: false, before: None, after: None, made: None, era: 0 };
 
-impl Notes {
+    /// They themselves if they are of this time, none if a call left them behind that ended when nobody recorded.
+    fn current(self) -> Self {
+        let era = ERA.load(Relaxed);
+        if self.era == era { self } else { Self { era, ..Self::NONE } }
+    }
+
     /// Those of a try and of the next one; of bytes only what follows on what was there.
     fn and(mut self, mut next: Self) -> Self {
         if let (Some(one), Some(two)) = (self.moved, next.moved) {
@@ -70,10 +79,10 @@ impl Notes {
 }
 
 static ACTIVE: AtomicU32 = AtomicU32::new(0);
+/// How often a recording began while there was no other: what is noted before is no part of what comes after.
+static ERA: AtomicU32 = AtomicU32::new(0);
 static NUMBERS: AtomicU32 = AtomicU32::new(0);
 static RINGS: OnceLock<Forked<Rings>> = OnceLock::new();
-/// Who knows the names of threads that Rust did not start.
-static NAMES: OnceLock<fn() -> Option<String>> = OnceLock::new();
 
 thread_local! {
     static NOTES: Cell<Notes> = const { Cell::new(Notes::NONE) };
@@ -81,7 +90,6 @@ thread_local! {
     static PAUSED: Cell<Option<Box<Paused>>> = const { Cell::new(None) };
     /// The call that the next one goes on with.
     static RESUMED: Cell<Option<Box<Paused>>> = const { Cell::new(None) };
-    static NAME: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 
 /// Whether anybody records.
@@ -95,11 +103,6 @@ pub fn number() -> u32 {
     NUMBERS.fetch_add(1, Relaxed).wrapping_add(1)
 }
 
-/// Says who knows the names of threads. It is asked by the thread itself, once, with no lock held.
-pub fn names_by(names: fn() -> Option<String>) {
-    let _the_first = NAMES.set(names);
-}
-
 /// Nanoseconds since this process first asked.
 pub fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
@@ -109,7 +112,8 @@ pub fn now() -> u64 {
 /// A call that is being recorded.
 #[derive(Debug)]
 pub struct Call {
-    began: u64,
+    /// `None` if it was under way already when somebody began to record.
+    began: Option<u64>,
     /// Those of the call that this one interrupts, if it is a signal handler's.
     outer: Notes,
     /// What it goes on with, if that is the same call.
@@ -125,7 +129,14 @@ impl Call {
 
     #[cold]
     fn begin_now() -> Self {
-        Self { began: now(), outer: NOTES.take(), resumed: RESUMED.take() }
+        Self { began: Some(now()), outer: NOTES.take(), resumed: RESUMED.take() }
+    }
+
+    /// At the end of a call that has not begun to be recorded: if somebody records now, it was under way when that began. The notes that its thread
+    /// has are its own.
+    #[inline(always)]
+    pub fn late() -> Option<Self> {
+        is_on().then_some(Self { began: None, outer: Notes::NONE, resumed: None })
     }
 
     /// Ends, and is kept.
@@ -148,7 +159,7 @@ impl Call {
     }
 
     fn so_far(self, call: &'static str, whose: Whose) -> Paused {
-        let notes = NOTES.replace(self.outer);
+        let notes = NOTES.replace(self.outer).current();
         // Python may run something else between a task's resumption and its try: a destructor that closes another socket.
         match self.resumed.filter(|before| before.call == call && before.whose.socket == whose.socket) {
             Some(before) => Paused { notes: before.notes.and(notes), ..*before },
@@ -162,7 +173,7 @@ impl Call {
 pub struct Paused {
     call: &'static str,
     whose: Whose,
-    began: u64,
+    began: Option<u64>,
     notes: Notes,
 }
 
@@ -190,11 +201,11 @@ impl Paused {
 #[cold]
 pub fn at_once(call: &'static str, whose: Whose, notes: Notes, locked: bool) {
     let now = now();
-    keep(event_in(thread(!locked), call.into(), now, now, whose, notes, None));
+    keep(event_in(thread(!locked), call.into(), Some(now), now, whose, notes, None));
 }
 
 /// Keeps a call that somebody else has timed.
-pub fn foreign(call: String, began: u64, ended: u64, whose: Whose, notes: Notes, failure: Option<Failure>) {
+pub fn foreign(call: String, began: Option<u64>, ended: u64, whose: Whose, notes: Notes, failure: Option<Failure>) {
     keep(Event { foreign: true, ..event(call.into(), began, ended, whose, notes, failure) });
 }
 
@@ -202,20 +213,20 @@ pub fn foreign(call: String, began: u64, ended: u64, whose: Whose, notes: Notes,
 #[inline(always)]
 pub fn note(take: impl FnOnce(&mut Notes)) {
     if is_on() {
-        let mut notes = NOTES.get();
+        let mut notes = NOTES.get().current();
         take(&mut notes);
         NOTES.set(notes);
     }
 }
 
-fn event(call: Cow<'static, str>, began: u64, ended: u64, whose: Whose, notes: Notes, failure: Option<Failure>) -> Event {
+fn event(call: Cow<'static, str>, began: Option<u64>, ended: u64, whose: Whose, notes: Notes, failure: Option<Failure>) -> Event {
     event_in(thread(true), call, began, ended, whose, notes, failure)
 }
 
 fn event_in(
     thread: Arc<str>,
     call: Cow<'static, str>,
-    began: u64,
+    began: Option<u64>,
     ended: u64,
     whose: Whose,
     notes: Notes,
@@ -243,24 +254,6 @@ fn event_in(
 
 fn failure(error: &Error) -> Failure {
     Failure { kind: error.kind().into(), code: error.code(), text: error.to_string() }
-}
-
-/// This thread's name, asked for once. Who is asked may run Python, and no lock is held while that runs.
-fn thread(may_ask: bool) -> Arc<str> {
-    static UNKNOWN: AtomicU32 = AtomicU32::new(0);
-    if let Some(known) = NAME.with_borrow(Clone::clone) {
-        return known;
-    }
-    let mut name = std::thread::current().name().map(str::to_owned);
-    if name.is_none() && may_ask {
-        name = NAMES.get().and_then(|ask| ask());
-    }
-    if name.is_none() && !may_ask {
-        return "unnamed".into();
-    }
-    let name: Arc<str> = name.unwrap_or_else(|| format!("unnamed-{}", UNKNOWN.fetch_add(1, Relaxed) + 1)).into();
-    NAME.set(Some(name.clone()));
-    name
 }
 
 /// The events of one recording: the last of them, and how many were dropped for them.
@@ -311,7 +304,9 @@ impl Recording {
         let id = number();
         now();
         RINGS.get_or_init(Forked::default).lock().0.push(Ring { id, limit: limit.max(1), events: VecDeque::new(), lost: 0 });
-        ACTIVE.fetch_add(1, Relaxed);
+        if ACTIVE.fetch_add(1, Relaxed) == 0 {
+            ERA.fetch_add(1, Relaxed);
+        }
         Self(id)
     }
 
@@ -366,7 +361,7 @@ mod tests {
     fn a_full_ring_keeps_the_last_and_counts_the_others() {
         let mut ring = Ring { id: 0, limit: 2, events: VecDeque::new(), lost: 0 };
         for call in ["a", "b", "c"] {
-            ring.push(event(call.into(), 0, 0, NOBODY, Notes::default(), None));
+            ring.push(event(call.into(), Some(0), 0, NOBODY, Notes::default(), None));
         }
         assert_eq!(ring.lost, 1);
         assert_eq!(ring.events.iter().map(|event| &*event.call).collect::<Vec<_>>(), ["b", "c"]);
@@ -410,11 +405,13 @@ mod tests {
     }
 
     #[test]
-    fn a_head_takes_no_more_than_it_has_room_for() {
-        let mut head = Head::default();
-        head.push(&[1; HEAD - 1]);
-        head.push(&[2; 5]);
-        assert_eq!(head.as_slice().len(), HEAD);
-        assert_eq!(head.as_slice()[HEAD - 1], 2);
+    fn a_call_that_was_under_way_has_no_begin_and_no_notes_of_another_time() {
+        NOTES.set(Notes { era: ERA.load(Relaxed).wrapping_sub(1), reset: true, ..Notes::NONE });
+        let on = Recording::start(100_000);
+        note(|notes| notes.end_seen = true);
+        Call::late().unwrap().end("late", NOBODY, None);
+        let (_, events) = on.events(0);
+        let late = events.iter().find(|event| event.call == "late").unwrap();
+        assert_eq!((late.began, late.end_seen, late.reset), (None, true, false));
     }
 }

@@ -197,11 +197,13 @@ def _rows(items: Sequence[_Item], actors: Mapping[int, Actor], place: Mapping[in
         first, last = item.events[0], item.events[-1]
         # A call that waited began above others that ended before it.
         top = len(ends)
-        while len(item.events) == 1 and top > 0 and ends[top - 1] > first.began and len(ends) - top < MOST_ROWS:
+        if first.began is None:
+            top = 0
+        while len(item.events) == 1 and top > 0 and ends[top - 1] > (first.began or 0) and len(ends) - top < MOST_ROWS:
             top -= 1
         item.top = top
         # The three segments of a handshake need three rows; and a wait is to be seen as length, even if nothing else happened meanwhile.
-        alone = len(item.events) == 1 and top == len(ends) and first.seconds >= _WORTH_TELLING
+        alone = len(item.events) == 1 and top == len(ends) and (first.began is None or _waited(item.events) > 0)
         extra = 2 if _listener(first, actors, place) is not None else int(alone)
         item.row = len(times) + extra
         # Of several calls, when the first of them ended: so that the rows are in the order of time.
@@ -239,6 +241,12 @@ def _marks(items: Sequence[_Item], place: Mapping[int, int]) -> list[Mark]:
     return marks
 
 
+def _waited(events: Sequence[Event]) -> float:
+    """The longest of these calls, in seconds; 0 if that is not worth telling."""
+    longest = max(event.seconds or 0 for event in events)
+    return longest if longest >= _WORTH_TELLING else 0
+
+
 def _kind(event: Event) -> Kind:
     if event.error is not None:
         return "error"
@@ -264,8 +272,13 @@ def _text(events: Sequence[Event]) -> str:
         words.append("end of stream")
     elif event.reset:
         words.append("(RST)")
-    if len(events) == 1 and event.seconds >= _WORTH_TELLING:
-        words.append(f"[{_time(event.seconds)}]")
+    waited = _waited(events)
+    if len(events) > 1 and waited:
+        words.append(f"[longest {_time(waited)}]")
+    elif waited:
+        words.append(f"[{_time(waited)}]")
+    if event.began is None:
+        words.append("[began before]")
     return " ".join(words)
 
 
@@ -298,7 +311,7 @@ def _bytes(ledger: Ledger, of_event: Mapping[int, _Item], place: Mapping[int, in
     arrows = []
     for (column, row, other, other_row), count in between.items():
         if other is None:
-            fate = "never read" if other_row < 0 else "on the way"
+            fate = "never read" if other_row < 0 else "not taken"
             arrows.append(Arrow((column, row), (None, row), "pending", f"{size(count)} {fate}"))
         else:
             # A send that waited for its reader ended after the reader had its bytes.

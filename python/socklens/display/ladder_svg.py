@@ -240,7 +240,7 @@ def _detail(event: Event) -> str:
     cells = (
         str(event.number),
         f"{event.ended * 1e3:.3f} ms",
-        f"{event.seconds * 1e6:,.0f} µs",
+        "began before" if event.seconds is None else f"{event.seconds * 1e6:,.0f} µs",
         "" if event.count is None else f"{event.count:,}",
         "" if event.offset is None else f"{event.offset:,}",
         quoted(event.head[:16]) if event.head else "",

@@ -25,8 +25,8 @@ class Event:
         local: the socket's own endpoint (for a connect that failed: unknown).
         peer: the other endpoint; of an accept, the client's; None for a listener's other calls.
         thread: the name of the thread that called.
-        began: seconds from the begin of the recording to the begin of the call (a monotonic clock; below 0 if it was waiting
-            already).
+        began: seconds from the begin of the recording to the begin of the call (a monotonic clock). None if the call was under way when the
+            recording began; below 0 if another recording, around this one, saw it begin.
         ended: seconds from the begin of the recording to the end of the call.
         direction: "out" for bytes into the stream, "in" for bytes out of it, "back" for `unrecv`.
         offset: how many bytes of the stream in this direction came before these. What was put back counts as not read.
@@ -51,7 +51,7 @@ class Event:
     local: Address | None
     peer: Address | None
     thread: str
-    began: float
+    began: float | None
     ended: float
     direction: Direction | None
     offset: int | None
@@ -68,9 +68,9 @@ class Event:
     stdlib: bool
 
     @property
-    def seconds(self) -> float:
-        """How long the call took, waiting included."""
-        return self.ended - self.began
+    def seconds(self) -> float | None:
+        """How long the call took, waiting included; None if nobody saw it begin."""
+        return None if self.began is None else self.ended - self.began
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain values, as `Story.to_json` writes it: bytes as hexadecimal digits, states by name, endpoints as [host, port]."""
@@ -114,7 +114,7 @@ def event(number: int, row: tuple[Any, ...], start: int) -> Event:
         local=local,
         peer=peer,
         thread=thread,
-        began=(began - start) / 1e9,
+        began=None if began is None else (began - start) / 1e9,
         ended=(ended - start) / 1e9,
         direction=direction,
         offset=offset,

@@ -15,7 +15,7 @@ from ..display.escape import quoted
 from ._cast import ENDS, Actor, cast
 from ._events import Event
 
-Fate = Literal["taken", "put back", "on its way", "never read", "elsewhere", "not seen taken", "not seen sent"]
+Fate = Literal["taken", "put back", "not taken", "never read", "elsewhere", "not seen taken", "not seen sent"]
 
 _MOST_PRINTED = 40
 
@@ -31,11 +31,10 @@ class Piece:
         recv: the call that took them, or None.
         start: their place in the stream: how many bytes came before them.
         end: the place of the byte after them.
-        fate: "taken" (this recv took them from this send), "put back" (it took them again after an unrecv), "on its way" (sent, and
-        taken by no
-            recorded call: in a buffer of either end, or between them), "never read" (the receiving socket was closed without taking them),
-            "elsewhere" (later bytes were taken, so a call that is not recorded took these), "not seen taken" (the other end is not in
-            the story) or "not seen sent" (no recorded call sent them).
+        fate: "taken" (this recv took them from this send), "put back" (it took them again after an unrecv), "not taken" (sent, and taken by no call
+            so far: they lie in a buffer of either end, or are between them), "never read" (the receiving socket was closed without taking
+            them), "elsewhere" (later bytes were taken, so a call that is not recorded took these), "not seen taken" (the story cannot know:
+            the other end is not in it, is a socket of Python's, was detached, or its calls were dropped) or "not seen sent" (no recorded call sent them).
     """
 
     sender: int | None
@@ -77,11 +76,11 @@ class Piece:
 
 
 class Ledger(Sequence[Piece]):
-    """Which recv got which bytes of which send, and what is still on its way: rows in the order of the streams.
+    """Which recv got which bytes of which send, and what nobody has taken: rows in the order of the streams.
 
-    `ledger.sent`, `ledger.taken` and `ledger.on_its_way` are sums in bytes. Where both ends of every connection are in the story and
+    `ledger.sent`, `ledger.taken` and `ledger.not_taken` are sums in bytes. Where both ends of every connection are in the story and
     nothing was
-    reset, `sent == taken + on_its_way`.
+    reset, `sent == taken + not_taken`.
     """
 
     def __init__(self, pieces: Sequence[Piece], actors: Mapping[int, Actor]) -> None:
@@ -107,7 +106,7 @@ class Ledger(Sequence[Piece]):
     @property
     def sent(self) -> int:
         """Bytes that recorded calls handed to the kernel."""
-        return self._sum("taken", "on its way", "never read", "elsewhere", "not seen taken")
+        return self._sum("taken", "not taken", "never read", "elsewhere", "not seen taken")
 
     @property
     def taken(self) -> int:
@@ -115,9 +114,9 @@ class Ledger(Sequence[Piece]):
         return self._sum("taken")
 
     @property
-    def on_its_way(self) -> int:
+    def not_taken(self) -> int:
         """Bytes sent that nobody has taken yet."""
-        return self._sum("on its way")
+        return self._sum("not taken")
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as plain dicts, which pandas takes."""
@@ -144,7 +143,7 @@ class Ledger(Sequence[Piece]):
         return ", ".join([*words, actor.label if actor is not None else "not in the story"])
 
     def _summary(self) -> str:
-        words = [f"{self.sent:,} B sent, {self.taken:,} B taken, {self.on_its_way:,} B on their way"]
+        words = [f"{self.sent:,} B sent, {self.taken:,} B taken, {self.not_taken:,} B not taken"]
         rest: tuple[Fate, ...] = ("never read", "elsewhere", "not seen taken", "not seen sent")
         words += [f"{count:,} B {fate}" for fate in rest if (count := self._sum(fate))]
         return ", ".join(words)
@@ -166,16 +165,17 @@ class Ledger(Sequence[Piece]):
         printer.text("<Ledger …>" if cycle else str(self))
 
 
-def ledger(events: Sequence[Event]) -> Ledger:
-    """The ledger of these events."""
+def ledger(events: Sequence[Event], lost: int = 0) -> Ledger:
+    """The ledger of these events; so many before them were dropped."""
     actors = cast(events)
     sends: dict[int, list[Event]] = defaultdict(list)
     reads: dict[int, list[Event]] = defaultdict(list)
     backs: set[int] = set()
     closed: set[int] = set()
+    given_away: set[int] = set()
     for event in events:
-        if event.call in ENDS:
-            closed.add(event.socket)
+        if event.call in ENDS and event.error is None:
+            (given_away if event.call == "detach" else closed).add(event.socket)
         if event.offset is None or event.count is None:
             continue
         if event.direction == "out":
@@ -193,15 +193,24 @@ def ledger(events: Sequence[Event]) -> Ledger:
         if receiver not in backs:
             # Two threads' calls may have been recorded the other way round than they took their bytes.
             there = sorted(there, key=lambda e: (e.offset, e.number))
-        left: Fate = "not seen taken" if receiver is None else "never read" if receiver in closed else "on its way"
-        pieces += _stream(sender, receiver, here, there, left)
+        left: Fate = "never read" if receiver in closed else "not taken"
+        if receiver is None or receiver in given_away or actors[receiver].stdlib:
+            left = "not seen taken"
+        pieces += _stream(sender, receiver, here, there, left, events[0].ended if lost else None)
     return Ledger(pieces, actors)
 
 
 def _stream(
-    sender: int | None, receiver: int | None, sends: Sequence[Event], reads: Sequence[Event], left: Fate
+    sender: int | None,
+    receiver: int | None,
+    sends: Sequence[Event],
+    reads: Sequence[Event],
+    left: Fate,
+    lost_until: float | None,
 ) -> list[Piece]:
-    """One direction of one connection. `reads` are in the order of the calls, `sends` in the order of the stream."""
+    """One direction of one connection. `reads` are in the order of the calls, `sends` in the order of the stream. What ended until
+    `lost_until` was dropped: it may have taken bytes of a send that had begun by then.
+    """
     pieces = []
     starts = [event.offset or 0 for event in sends]
     frontier: int | None = None  # up to here somebody has read
@@ -226,7 +235,10 @@ def _stream(
             if gap_start < middle:
                 pieces.append(Piece(sender, receiver, send, None, gap_start, middle, "elsewhere"))
             if middle < gap_end:
-                pieces.append(Piece(sender, receiver, send, None, middle, gap_end, left))
+                unsure = lost_until is not None and (send.began is None or send.began <= lost_until)
+                pieces.append(
+                    Piece(sender, receiver, send, None, middle, gap_end, "not seen taken" if unsure else left)
+                )
     return sorted(pieces, key=lambda p: (p.start, p.recv.number if p.recv else 1 << 62))
 
 

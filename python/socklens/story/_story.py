@@ -31,7 +31,7 @@ def record(limit: int = LIMIT) -> Story:
         story            # in a notebook: the ladder diagram; print(story) in a terminal
         story.ledger()   # which recv got which bytes of which send
 
-    Every call on a socklens object that ends meanwhile is an event. Of the bytes only the count and the first 32 are kept. Recordings
+    Every call on a socklens object that ends meanwhile is an event; one that was under way already has no begin. Of the bytes only the count and the first 32 are kept. Recordings
     may be
     nested: each has what ended in its own time. A call takes less than 1 µs more while somebody records, and nothing that could be measured
     otherwise.
@@ -134,8 +134,8 @@ class Story:
         return self._recording is not None
 
     def ledger(self) -> Ledger:
-        """Which recv got which bytes of which send, as a table, and what is still on its way."""
-        return ledger(self.events)
+        """Which recv got which bytes of which send, as a table, and what nobody has taken yet."""
+        return ledger(self.events, self.lost)
 
     # -- as a drawing
 
@@ -143,7 +143,7 @@ class Story:
         from ..display.ladder import layout
 
         events = self.events
-        return layout(events, cast(events), ledger(events), self.lost)
+        return layout(events, cast(events), ledger(events, self.lost), self.lost)
 
     def to_svg(self) -> str:
         """The ladder diagram as SVG, to be saved in a file: light or dark as the reader's system is.
@@ -210,7 +210,7 @@ class Story:
                 "lost": self.lost,
                 "events": [one.to_dict() for one in events],
                 "sockets": sockets,
-                "ledger": ledger(events).to_dicts(),
+                "ledger": ledger(events, self.lost).to_dicts(),
             }
         )
 
@@ -232,7 +232,11 @@ class Story:
     def __repr__(self) -> str:
         events = self.events
         sockets = len({event.socket for event in events})
-        span = f", {_seconds(max(e.ended for e in events) - min(e.began for e in events))}" if events else ""
+        span = (
+            f", {_seconds(max(e.ended for e in events) - min(e.ended if e.began is None else e.began for e in events))}"
+            if events
+            else ""
+        )
         lost = f", {self.lost:,} dropped" if self.lost else ""
         state = "recording" if self.recording else "over" if self._over else "not begun"
         return f"<Story {state}: {len(events):,} calls on {sockets:,} sockets{span}{lost}>"

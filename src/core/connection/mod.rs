@@ -348,7 +348,7 @@ impl Connection {
         // With a linger time, close(2) sleeps, and it does so on non-blocking sockets too.
         let mut shut = Some(shut);
         patience.released(&mut || drop(shut.take()));
-        if let Some(call) = call {
+        if let Some(call) = call.or_else(record::Call::late) {
             self.tell(call, if how == Ended::Aborted { "abort" } else { "close" }, None);
         }
     }

@@ -1,4 +1,5 @@
-//! What a connection tells a recording of its calls, and where in its streams their bytes stand. Off, it costs one relaxed load.
+//! What a connection tells a recording of its calls, and where in its streams their bytes stand. Off, it costs one relaxed load before
+//! the call and one after it.
 
 use socket2::Socket;
 
@@ -27,7 +28,14 @@ impl Connection {
     /// Runs a call, and tells of it if anybody records.
     #[inline(always)]
     pub(super) fn recorded<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        if record::is_on() { self.recorded_now(doing, work) } else { work() }
+        if record::is_on() {
+            return self.recorded_now(doing, work);
+        }
+        let result = work();
+        if let Some(call) = Call::late() {
+            self.tell(call, doing, result.as_ref().err());
+        }
+        result
     }
 
     /// Apart from the way that is taken when nobody records, which keeps nothing of a call while it works.
