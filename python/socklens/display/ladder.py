@@ -6,11 +6,12 @@ gives the same layout. Nothing is drawn here, and everything that a peer may hav
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from .escape import escape, quoted
+from .ladder_order import causes_first
 
 if TYPE_CHECKING:
     from ..story._cast import Actor
@@ -22,6 +23,7 @@ MOST_COLUMNS = 12
 _REPEATS = 4  # so many rounds of the same calls become one
 _LONGEST_ROUND = 8
 _WORTH_TELLING = 0.001  # seconds
+_LEFT = ("not taken", "never read")
 
 Kind = Literal["out", "in", "life", "error", "look"]
 Line = Literal["bytes", "pending", "inferred", "birth"]
@@ -56,6 +58,14 @@ class Mark:
     numbers: tuple[int, ...]
     """The events."""
 
+    @property
+    def label(self) -> str:
+        """Their numbers, as the ledger has them."""
+        first, last = self.numbers[0], self.numbers[-1]
+        if first == last:
+            return f"#{first}"
+        return f"#{first}{'–' if last - first == len(self.numbers) - 1 else '…'}#{last}"
+
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
@@ -66,6 +76,8 @@ class Arrow:
     end: tuple[int | None, int]
     line: Line
     text: str
+    number: int | None = None
+    """The event that it comes from, of several the first; None where nothing was sent by a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +113,10 @@ def layout(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger,
     """Lays a story out."""
     columns = _columns(actors)
     place = {column.socket: i for i, column in enumerate(columns)}
-    shown = [event for event in events if event.socket in place]
+    shown = [event for event in causes_first(events, actors, ledger) if event.socket in place]
     items = _fold(shown, place)
-    times = _rows(items, actors, place)
+    left = {p.send.number for p in ledger if p.send is not None and p.recv is None and p.fate in _LEFT}
+    times = _rows(items, actors, place, left)
     of_event = {event.number: item for item in items for event in item.events}
     notes = []
     if len(shown) < len(events):
@@ -115,8 +128,14 @@ def layout(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger,
         notes.append(f"{len(shown):,} calls are drawn in {len(items):,} rows: × tells how many are in one")
     marks = _marks(items, place)
     arrows = [*_bytes(ledger, of_event, place), *_inferred(items, actors, place)]
-    kinds = f"{len(events):,} calls on {len(actors):,} sockets; {ledger.sent:,} bytes sent, {ledger.taken:,} taken"
+    kinds = f"{_counted(len(events), 'call')} on {_counted(len(actors), 'socket')}; {ledger.sent:,} bytes sent, {ledger.taken:,} taken"
+    if not events:
+        kinds = "nothing happened: no call on a socket of socklens ended while this was recorded"
     return Layout(tuple(columns), tuple(times), tuple(marks), tuple(arrows), tuple(notes), kinds)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 # -- columns
@@ -189,8 +208,10 @@ def _fold(events: Sequence[Event], place: Mapping[int, int]) -> list[_Item]:
     return folded
 
 
-def _rows(items: Sequence[_Item], actors: Mapping[int, Actor], place: Mapping[int, int]) -> list[str]:
-    """Gives every item its row, and every row its time."""
+def _rows(
+    items: Sequence[_Item], actors: Mapping[int, Actor], place: Mapping[int, int], left: Collection[int]
+) -> list[str]:
+    """Gives every item its row, and every row its time. Below a send that has bytes `left` there is a row that says so."""
     times: list[str] = []
     ends: list[float] = []
     for item in items:
@@ -209,6 +230,9 @@ def _rows(items: Sequence[_Item], actors: Mapping[int, Actor], place: Mapping[in
         # Of several calls, when the first of them ended: so that the rows are in the order of time.
         times += [""] * extra + [_time(first.ended)]
         ends += [last.ended] * (extra + 1)
+        if any(one.number in left for one in item.events):
+            times.append("")
+            ends.append(last.ended)
     return times
 
 
@@ -298,24 +322,32 @@ def size(count: int) -> str:
 def _bytes(ledger: Ledger, of_event: Mapping[int, _Item], place: Mapping[int, int]) -> list[Arrow]:
     """One arrow for all the bytes that went from the calls of one row to those of another."""
     between: dict[tuple[int, int, int | None, int], int] = defaultdict(int)
+    first: dict[tuple[int, int, int | None, int], int] = {}
     for piece in ledger:
-        if piece.send is None or piece.send.number not in of_event or piece.fate in ("elsewhere", "not seen taken"):
+        if piece.send is None or piece.send.number not in of_event or (piece.recv is None and piece.fate not in _LEFT):
             continue
         start = of_event[piece.send.number]
         end = None if piece.recv is None else of_event.get(piece.recv.number)
-        key = place[piece.send.socket], start.row
+        column = place[piece.send.socket]
+        key: tuple[int, int, int | None, int]
         if end is not None and piece.recv is not None:
-            between[(*key, place[piece.recv.socket], max(end.row, start.top))] += piece.count
+            key = column, start.row, place[piece.recv.socket], max(end.row, start.top)
         elif piece.recv is None:
-            between[(*key, None, -1 if piece.fate == "never read" else 0)] += piece.count
+            key = column, start.row, None, _LEFT.index(piece.fate)
+        else:
+            continue
+        between[key] += piece.count
+        first.setdefault(key, piece.send.number)
     arrows = []
-    for (column, row, other, other_row), count in between.items():
+    for key, count in between.items():
+        column, row, other, other_row = key
         if other is None:
-            fate = "never read" if other_row < 0 else "not taken"
-            arrows.append(Arrow((column, row), (None, row), "pending", f"{size(count)} {fate}"))
+            arrows.append(
+                Arrow((column, row + 1), (None, row + 1), "pending", f"{size(count)} {_LEFT[other_row]}", first[key])
+            )
         else:
             # A send that waited for its reader ended after the reader had its bytes.
-            arrows.append(Arrow((column, min(row, other_row)), (other, other_row), "bytes", size(count)))
+            arrows.append(Arrow((column, min(row, other_row)), (other, other_row), "bytes", size(count), first[key]))
     return arrows
 
 

@@ -9,41 +9,44 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from .escape import cells, cut, escape, quoted
+from .escape import cut, escape, quoted
 from .ladder import Arrow, Column, Layout, Mark
+from .ladder_places import ROW, TIME, TOP, Box, Words, fit, places, wide, y_of
 
 if TYPE_CHECKING:
     from ..story._cast import Actor
     from ..story._events import Event
 
-_ROW = 24
-_TOP = 58
-_TIME = 74
-_LABEL = 120  # room for a call's words, at the least
-_LETTER = 6.5  # pixels, of the words' own 12; proportional letters are no wider on average
-_HALF = 130  # between an end and the listener beside it
-_LONGEST = 38
 _MOST_LISTED = 20
 _MOST_DETAILS = 80
 
 
 def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     """The drawing. `standalone` brings the style and the frame that a file needs."""
-    xs, width = _places(layout.columns, _rooms(layout))
-    height = _TOP + layout.rows * _ROW + 20 + (34 if standalone else 0)
+    xs, rooms, width = places(layout)
+    height = TOP + layout.rows * ROW + 20 + (34 if standalone else 0)
+    # In a page it becomes narrower with its frame, as far as its words can still be read; then the frame scrolls.
+    style = (
+        "" if standalone else f'style="width:100%;max-width:{width}px;min-width:{round(width * 0.92)}px;height:auto" '
+    )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="socklens-story" role="img" aria-label="{_t(_title(layout))}" '
-        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
+        f'{style}width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
         f"<title>{_t(_title(layout))}</title><desc>{_t(_description(layout))}</desc>",
     ]
     if standalone:
         parts.append(f'<style>{css()}</style><rect width="100%" height="100%" style="fill:var(--sl-paper)"/>')
     parts += _lifelines(layout, xs)
     fans = Counter(arrow.start for arrow in layout.arrows if arrow.line == "bytes")
-    parts += [_arrow(arrow, layout.columns, xs, fans[arrow.start] > 1) for arrow in layout.arrows]
-    parts += [_mark(mark, layout.columns, xs) for mark in layout.marks]
+    words = Words()
+    marks = [_mark(mark, layout.columns, xs, rooms, words) for mark in layout.marks]
+    marks += [_left(arrow, layout.columns, xs, words) for arrow in layout.arrows if arrow.end[0] is None]
+    arrows = [_arrow(a, xs, fans[a.start] > 1, words) for a in layout.arrows if a.end[0] is not None]
+    parts += [line for line, _ in arrows]
+    parts += marks
+    parts += [text for _, text in arrows]
     parts += [
-        f'<text class="sl-time" x="{_TIME - 8}" y="{_y(row) + 4}" text-anchor="end">{_t(time)}</text>'
+        f'<text class="sl-time" x="{TIME - 8}" y="{y_of(row) + 4}" text-anchor="end">{_t(time)}</text>'
         for row, time in enumerate(layout.times)
         if time
     ]
@@ -107,43 +110,14 @@ def _legend(layout: Layout) -> str:
         "× fails",
         "a bar: the call waited",
         "solid arrows: bytes, from send to recv",
+        "causes stand above their effects, with the times as measured",
     ]
     if any(arrow.line == "inferred" for arrow in layout.arrows):
         words.append("dashed: inferred, nobody saw these segments")
     return " · ".join(words)
 
 
-# -- places
-
-
-def _rooms(layout: Layout) -> list[int]:
-    """What the longest words beside each lifeline take."""
-    rooms = [_LABEL] * len(layout.columns)
-    for mark in layout.marks:
-        letters = min(cells(mark.text), _LONGEST) + (len(mark.state) + 1 if mark.state else 0)
-        rooms[mark.column] = max(rooms[mark.column], round(letters * _LETTER) + 16)
-    return rooms
-
-
-def _places(columns: Sequence[Column], rooms: Sequence[int]) -> tuple[list[int], int]:
-    """Where each lifeline stands, and how wide all is."""
-    xs: list[int] = []
-    x = _TIME
-    for i, column in enumerate(columns):
-        before = columns[i - 1] if i else None
-        room_on_left = rooms[i] if column.outward == "left" else 16 if before is None else 0
-        if before is not None and before.outward == "left":
-            x += _HALF + (_HALF // 2 if column.role == "listener" else 70)
-        elif before is not None and before.role == "listener" and column.role == "accepted" and i > 1:
-            x += _HALF + _HALF // 2
-        elif before is not None:
-            x += rooms[i - 1] + 16
-        xs.append(x := x + room_on_left)
-    return xs, x + (rooms[-1] if rooms else _LABEL) + 16
-
-
-def _y(row: int) -> int:
-    return _TOP + row * _ROW + _ROW // 2
+# -- parts
 
 
 def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
@@ -151,22 +125,20 @@ def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
     parts = []
     for i, (column, x) in enumerate(zip(layout.columns, xs, strict=True)):
         role, _, name = column.label.partition(" ")
-        start = _y(born[i]) if i in born else _TOP - 8
+        start = y_of(born[i]) if i in born else TOP - 8
         parts.append(
             f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(role)}</text>'
             f'<text class="sl-head" x="{x}" y="36" text-anchor="middle">{_t(cut(name, 30))}</text>'
-            f'<line class="sl-life" x1="{x}" y1="{start}" x2="{x}" y2="{_TOP + layout.rows * _ROW + 4}"/>'
+            f'<line class="sl-life" x1="{x}" y1="{start}" x2="{x}" y2="{TOP + layout.rows * ROW + 4}"/>'
         )
     return parts
 
 
-def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int]) -> str:
-    x, y, kind = xs[mark.column], _y(mark.row), mark.kind
-    parts = ["<g>"]
-    numbers = f"#{mark.numbers[0]}" + (f"–#{mark.numbers[-1]}" if len(mark.numbers) > 1 else "")
-    parts.append(f"<title>{_t(numbers)} {_t(mark.text)}</title>")
+def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int], rooms: Sequence[int], words: Words) -> str:
+    x, y, kind = xs[mark.column], y_of(mark.row), mark.kind
+    parts = [f"<g><title>{_t(mark.label)} {_t(mark.text)}</title>"]
     if mark.top < mark.row:
-        top = _y(mark.top) - _ROW // 3
+        top = y_of(mark.top) - ROW // 3
         parts.append(f'<rect class="sl-bar sl-k-{kind}" x="{x - 4}" y="{top}" width="8" height="{y - top}" rx="3"/>')
     if kind == "error":
         parts.append(f'<path class="sl-k-error" d="M{x - 5} {y - 5}l10 10m0 -10l-10 10"/>')
@@ -177,28 +149,35 @@ def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int]) -> str:
     left = columns[mark.column].outward == "left"
     at, anchor = (x - 11, "end") if left else (x + 11, "start")
     style = ' class="sl-t-error"' if kind == "error" else ""
-    room = _LONGEST - (
-        len(mark.state) + 5 if mark.state else 0
-    )  # a state's letters are capitals, with a gap before them
+    of_state = wide(mark.state) + 8 if mark.state else 0
+    text = fit(mark.text, rooms[mark.column] - 14 - wide(mark.label + " ") - of_state)
+    long = wide(f"{mark.label} {text}") + of_state
+    words.write(Box(at - long, y - 8, at, y + 8) if left else Box(at, y - 8, at + long, y + 8))
     state = f'<tspan class="sl-state" dx="6">{_t(mark.state)}</tspan>' if mark.state else ""
-    parts.append(
-        f'<text{style} x="{at}" y="{y + 4}" text-anchor="{anchor}">{_t(cut(mark.text, room))}{state}</text></g>'
-    )
+    number = f'<tspan class="sl-state">{_t(mark.label)} </tspan>'
+    parts.append(f'<text{style} x="{at}" y="{y + 4}" text-anchor="{anchor}">{number}{_t(text)}{state}</text></g>')
     return "".join(parts)
 
 
-def _arrow(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int], in_a_fan: bool) -> str:
-    x1, y1, y2 = xs[arrow.start[0]], _y(arrow.start[1]), _y(arrow.end[1])
-    dim = "" if arrow.line in ("bytes", "pending") else "-dim"
-    if arrow.end[0] is None:
-        way = 1 if columns[arrow.start[0]].outward == "left" else -1
-        x2 = x1 + 46 * way
-        anchor = "start" if way > 0 else "end"
-        return (
-            f'<line class="sl-pending" x1="{x1 + 7 * way}" y1="{y1}" x2="{x2}" y2="{y1}"/>'
-            f'<text class="sl-seg" x="{x2 + 5 * way}" y="{y1 + 4}" text-anchor="{anchor}">{_t(arrow.text)}</text>'
-        )
-    x2 = xs[arrow.end[0]]
+def _left(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int], words: Words) -> str:
+    """What has not been taken: on the side of its sender where no arrows are."""
+    x, y = xs[arrow.start[0]], y_of(arrow.start[1])
+    way = -1 if columns[arrow.start[0]].outward == "left" else 1
+    anchor = "end" if way < 0 else "start"
+    low, high = sorted((x + 8 * way, x + (30 + wide(arrow.text)) * way))
+    words.write(Box(low, y - 8, high, y + 8))
+    return (
+        f'<line class="sl-pending" x1="{x}" y1="{y - ROW + 7}" x2="{x}" y2="{y}"/>'
+        f'<line class="sl-pending" x1="{x}" y1="{y}" x2="{x + 16 * way}" y2="{y}"/>'
+        f'<text class="sl-seg" x="{x + 21 * way}" y="{y + 4}" text-anchor="{anchor}">{_t(arrow.text)}</text>'
+    )
+
+
+def _arrow(arrow: Arrow, xs: Sequence[int], in_a_fan: bool, words: Words) -> tuple[str, str]:
+    """Its line, and its words."""
+    assert arrow.end[0] is not None
+    x1, y1, x2, y2 = xs[arrow.start[0]], y_of(arrow.start[1]), xs[arrow.end[0]], y_of(arrow.end[1])
+    dim = "" if arrow.line == "bytes" else "-dim"
     way = 1 if x2 >= x1 else -1
     x1, x2 = x1 + 7 * way, x2 - 7 * way
     long = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
@@ -212,12 +191,10 @@ def _arrow(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int], in_a_fan:
         )
     )
     # Where other arrows are far: those of one send at their heads, those into one recv at their feet.
-    at = 0.82 if in_a_fan else 0.3 if abs(y2 - y1) > _ROW else 0.5
-    tx, ty = x1 + (x2 - x1) * at, y1 + (y2 - y1) * at
-    return (
-        f'<line class="sl-{arrow.line}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/><polygon class="sl-tip{dim}" points="{tip}"/>'
-        f'<text class="sl-seg" x="{tx:.0f}" y="{ty - 4:.0f}" text-anchor="middle">{_t(arrow.text)}</text>'
-    )
+    first = 0.82 if in_a_fan else 0.3 if abs(y2 - y1) > ROW else 0.5
+    tx, ty = words.beside((x1, y1), (x2, y2), arrow.text, first)
+    line = f'<line class="sl-{arrow.line}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/><polygon class="sl-tip{dim}" points="{tip}"/>'
+    return line, f'<text class="sl-seg" x="{tx:.0f}" y="{ty:.0f}" text-anchor="middle">{_t(arrow.text)}</text>'
 
 
 # -- what was folded
@@ -230,7 +207,7 @@ def _details(mark: Mark, by_number: Mapping[int, Event], actors: Mapping[int, Ac
     label = escape(actors[first.socket].label)
     rest = f"<p>and {more:,} more: to_json() has every call</p>" if more else ""
     return (
-        f"<details><summary>#{mark.numbers[0]}–#{mark.numbers[-1]} {_t(label)}: {_t(mark.text)}</summary>"
+        f"<details><summary>{_t(mark.label)} {_t(label)}: {_t(mark.text)}</summary>"
         "<table><tr><th>#</th><th>ended</th><th>took</th><th>bytes</th><th>from</th><th>first of them</th><th>thread</th></tr>"
         f"{''.join(rows)}</table>{rest}</details>"
     )

@@ -18,6 +18,9 @@ def ladder_text(layout: Layout, width: int = WIDTH, glyphs: Glyphs = UNICODE) ->
     """Draws the layout."""
     u = not glyphs.ascii_only
     lines = [cut(f"story: {layout.summary}", width, glyphs.ellipsis)]
+    if not layout.rows:
+        lines += [cut(note, width, glyphs.ellipsis) for note in layout.notes]
+        return "\n".join(lines if u else map(_plain, lines))
     most = max(2, (width - _TIME - 24) // _SPACE)
     columns = layout.columns[:most]
     for i, column in enumerate(columns):
@@ -39,10 +42,10 @@ def ladder_text(layout: Layout, width: int = WIDTH, glyphs: Glyphs = UNICODE) ->
         words = []
         if mark is not None and mark.column < len(columns):
             grid[mark.column * _SPACE] = {"out": "●", "in": "○", "error": "×"}.get(mark.kind, "◆") if u else "*"
-            words = [mark.text, *([f"<{mark.state}>"] if mark.state else [])]
+            words = [f"{mark.label} {mark.text}", *([f"<{mark.state}>"] if mark.state else [])]
         elif mark is not None:
-            words = [mark.text]
-        words += _told(arrows[row], layout, u)
+            words = [f"{mark.label} {mark.text}"]
+        words += _told(arrows[row], u)
         text = f"{layout.times[row]:>{_TIME - 1}} {''.join(grid)}{'  '.join(words)}"
         lines.append(cut(text if u else _plain(text), width, glyphs.ellipsis).rstrip())
     if len(columns) < len(layout.columns):
@@ -94,14 +97,13 @@ def _draw(grid: list[str], arrow: Arrow, columns: int, u: bool) -> None:
         grid[low + 1] = "◂" if u else "<"
 
 
-def _told(arrows: list[Arrow], layout: Layout, u: bool) -> list[str]:
+def _told(arrows: list[Arrow], u: bool) -> list[str]:
     words = []
-    numbers = {mark.row: mark for mark in layout.marks}
     for arrow in arrows:
         if arrow.line == "bytes":
-            mark = numbers.get(arrow.start[1])
-            source = f" of #{mark.numbers[0]}" if mark is not None and mark.row != arrow.end[1] else ""
-            words.append(f"{'←' if u else '<-'} {arrow.text}{source}")
+            words.append(f"{'←' if u else '<-'} {arrow.text} of #{arrow.number}")
+        elif arrow.line == "pending":
+            words.append(f"{arrow.text}, of #{arrow.number}")
         elif arrow.line != "birth":
             words.append(arrow.text)
         else:

@@ -25,8 +25,8 @@ class Event:
         local: the socket's own endpoint (for a connect that failed: unknown).
         peer: the other endpoint; of an accept, the client's; None for a listener's other calls.
         thread: the name of the thread that called.
-        began: seconds from the begin of the recording to the begin of the call (a monotonic clock). None if the call was under way when the
-            recording began; below 0 if another recording, around this one, saw it begin.
+        began: seconds from the begin of the recording to the begin of the call (a monotonic clock). None if the call was under way
+            when the recording began; below 0 if another recording, around this one, saw it begin.
         ended: seconds from the begin of the recording to the end of the call.
         direction: "out" for bytes into the stream, "in" for bytes out of it, "back" for `unrecv`.
         offset: how many bytes of the stream in this direction came before these. What was put back counts as not read.

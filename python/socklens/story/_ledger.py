@@ -31,10 +31,11 @@ class Piece:
         recv: the call that took them, or None.
         start: their place in the stream: how many bytes came before them.
         end: the place of the byte after them.
-        fate: "taken" (this recv took them from this send), "put back" (it took them again after an unrecv), "not taken" (sent, and taken by no call
-            so far: they lie in a buffer of either end, or are between them), "never read" (the receiving socket was closed without taking
-            them), "elsewhere" (later bytes were taken, so a call that is not recorded took these), "not seen taken" (the story cannot know:
-            the other end is not in it, is a socket of Python's, was detached, or its calls were dropped) or "not seen sent" (no recorded call sent them).
+        fate: "taken" (this recv took them from this send), "put back" (it took them again after an unrecv), "not taken" (sent, and
+            taken by no call so far: they lie in a buffer of either end, or are between them), "never read" (the receiving socket was
+            closed without taking them), "elsewhere" (later bytes were taken, so a call that is not recorded took these), "not seen
+            taken" (the story cannot know: the other end is not in it, is a socket of Python's, was detached, or its calls were
+            dropped) or "not seen sent" (no recorded call sent them).
     """
 
     sender: int | None
