@@ -302,6 +302,29 @@ class TestTheDrawing:
         assert "← 5 B of #4" in ladder_text(drawn, 80)
         assert "#4 send 5 B" in ladder_text(drawn, 80)
 
+    def test_sockets_are_called_as_the_program_calls_them(self) -> None:
+        with sl.record() as story, sl.listen() as room:
+            guests = [sl.connect(room.local_addr)]
+            ann = room.accept()
+            guests.append(sl.connect(room.local_addr))
+            unnamed = [room.accept().close]
+            guests[0].send(b"hi")
+            for guest in (*guests, ann):
+                guest.close()
+            unnamed[0]()
+        del guests, ann
+        labels = [column.label for column in story._layout().columns]
+        for wanted in (
+            "client guests[0], 127",
+            "listener room, 127",
+            "accepted ann, 127",
+            "client guests[1], 127",
+            "accepted from ",
+        ):
+            assert any(label.startswith(wanted) for label in labels), (wanted, labels)
+        assert "client guests[0], 127" in str(story.ledger())
+        assert "ann" in {socket["name"] for socket in json.loads(story.to_json())["sockets"]}
+
     def test_what_is_not_taken_has_a_row_of_its_own(self, pair: Pair) -> None:
         with sl.record() as story:
             pair[0].sendall(b"hello\nmore\n")

@@ -35,6 +35,8 @@ class Column:
 
     socket: int
     role: str
+    title: str
+    endpoint: str
     label: str
     outward: Literal["left", "right"]
     """On which side its calls are named: away from its other end."""
@@ -150,7 +152,11 @@ def _columns(actors: Mapping[int, Actor]) -> list[Column]:
         if socket not in done:
             done.add(socket)
             actor = actors[socket]
-            columns.append(Column(socket, actor.role, escape(actor.label), outward, gap))
+            columns.append(
+                Column(
+                    socket, actor.role, escape(actor.title), escape(actor.endpoint), escape(actor.label), outward, gap
+                )
+            )
 
     for actor in sorted(actors.values(), key=lambda a: a.role == "listener"):
         if len(columns) >= MOST_COLUMNS:

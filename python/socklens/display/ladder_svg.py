@@ -124,11 +124,10 @@ def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
     born = {a.end[0]: a.end[1] for a in layout.arrows if a.line == "birth"}
     parts = []
     for i, (column, x) in enumerate(zip(layout.columns, xs, strict=True)):
-        role, _, name = column.label.partition(" ")
         start = y_of(born[i]) if i in born else TOP - 8
         parts.append(
-            f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(role)}</text>'
-            f'<text class="sl-head" x="{x}" y="36" text-anchor="middle">{_t(cut(name, 30))}</text>'
+            f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(cut(column.title, 26))}</text>'
+            f'<text class="sl-head" x="{x}" y="36" text-anchor="middle">{_t(cut(column.endpoint, 30))}</text>'
             f'<line class="sl-life" x1="{x}" y1="{start}" x2="{x}" y2="{TOP + layout.rows * ROW + 4}"/>'
         )
     return parts

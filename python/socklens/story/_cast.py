@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from .._address import Address
@@ -35,13 +36,30 @@ class Actor:
     stdlib: bool
     tried: bool
     """Whether it is an attempt to connect that failed: there was never a connection."""
+    name: str | None = None
+    """The variable that held it when the story ended."""
+
+    @property
+    def title(self) -> str:
+        """What it is called above its endpoint: its role, and its variable's name. All that one listener accepts have the same endpoint, so
+        one without a name is told by its client's port.
+        """
+        if self.tried:
+            return "attempt to"
+        if self.name is not None:
+            return f"{self.role} {self.name}"
+        return f"{self.role} from {self.peer.port}" if self.role == "accepted" and self.peer is not None else self.role
+
+    @property
+    def endpoint(self) -> str:
+        """Its own endpoint; for a failed attempt the one it was meant for."""
+        address = self.peer if self.tried else self.local
+        return "unknown" if address is None else str(address)
 
     @property
     def label(self) -> str:
-        """What it is called in drawings: its role and its own endpoint; for a failed attempt the one it was meant for."""
-        if self.tried:
-            return f"attempt to {self.peer}"
-        return f"{self.role} {'unknown' if self.local is None else self.local}"
+        """What it is called in one line."""
+        return f"{self.title}{', ' if ' ' in self.title and not self.tried else ' '}{self.endpoint}"
 
 
 class _Ends(NamedTuple):
@@ -58,7 +76,7 @@ def _plain(address: Address) -> tuple[str, int]:
     return (host if mapped is None else str(mapped), port)
 
 
-def cast(events: Sequence[Event]) -> dict[int, Actor]:
+def cast(events: Sequence[Event], names: Mapping[int, str] = MappingProxyType({})) -> dict[int, Actor]:
     """The sockets in the order of their first call: clients and listeners before what was accepted."""
     ends: dict[int, _Ends] = {}
     stdlib: dict[int, bool] = {}
@@ -101,6 +119,7 @@ def cast(events: Sequence[Event]) -> dict[int, Actor]:
             None if accept is None else accept.socket,
             stdlib[socket],
             tried=failed.get(socket, False),
+            name=names.get(socket),
         )
     return actors
 

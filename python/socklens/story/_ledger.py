@@ -141,7 +141,7 @@ class Ledger(Sequence[Piece]):
     def _end(self, socket: int | None, event: Event | None) -> str:
         actor = None if socket is None else self._actors.get(socket)
         words = [] if event is None else [f"#{event.number} {event.call}"]
-        return ", ".join([*words, actor.label if actor is not None else "not in the story"])
+        return ": ".join([*words, actor.label if actor is not None else "not in the story"])
 
     def _summary(self) -> str:
         words = [f"{self.sent:,} B sent, {self.taken:,} B taken, {self.not_taken:,} B not taken"]
@@ -166,9 +166,9 @@ class Ledger(Sequence[Piece]):
         printer.text("<Ledger …>" if cycle else str(self))
 
 
-def ledger(events: Sequence[Event], lost: int = 0) -> Ledger:
+def ledger(events: Sequence[Event], lost: int = 0, names: Mapping[int, str] | None = None) -> Ledger:
     """The ledger of these events; so many before them were dropped."""
-    actors = cast(events)
+    actors = cast(events, names or {})
     sends: dict[int, list[Event]] = defaultdict(list)
     reads: dict[int, list[Event]] = defaultdict(list)
     backs: set[int] = set()

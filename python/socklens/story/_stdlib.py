@@ -57,6 +57,12 @@ def include(sock: Any, included: list[Any]) -> None:
 _stories: weakref.WeakKeyDictionary[socket.socket, list[Any]] = weakref.WeakKeyDictionary()
 
 
+def number_of(thing: object) -> int | None:
+    """The number that an included socket is recorded by."""
+    known = _known.get(thing) if isinstance(thing, socket.socket) else None
+    return None if known is None else known.number
+
+
 def leave(included: Iterable[Any]) -> None:
     """Ends the recording of the sockets that one story has included."""
     for one in included:

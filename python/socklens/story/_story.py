@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from .._socklens import _record_clock, _Recording
-from ._cast import cast
+from ._cast import Actor, cast
 from ._events import Event, event
 from ._ledger import Ledger, ledger
 
@@ -63,6 +65,7 @@ class Story:
         self._events: list[Event] = []
         self._count = 0
         self._included: list[Any] = []
+        self._names: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         if self._recording is not None or self._over:
@@ -80,6 +83,10 @@ class Story:
         self._over = True
         if recording is not None:
             recording.stop()
+        if self._events:
+            from ._names import names
+
+            self._names = names({one.socket for one in self._events}, sys._getframe(1))
         if self._included:
             from ._stdlib import leave
 
@@ -117,6 +124,17 @@ class Story:
         self._count = first + len(rows)
         del self._events[: max(0, len(self._events) - self._limit)]
 
+    def _known(self) -> dict[int, str]:
+        """What the program calls the sockets: when the story ended, or now while it is being recorded."""
+        if not self.recording:
+            return self._names
+        from ._names import names
+
+        return names({one.socket for one in self._events}, None)
+
+    def _cast(self, events: Sequence[Event]) -> dict[int, Actor]:
+        return cast(events, self._known())
+
     @property
     def events(self) -> tuple[Event, ...]:
         """The recorded calls, in the order in which they ended: frozen rows."""
@@ -136,7 +154,7 @@ class Story:
 
     def ledger(self) -> Ledger:
         """Which recv got which bytes of which send, as a table, and what nobody has taken yet."""
-        return ledger(self.events, self.lost)
+        return ledger(self.events, self.lost, self._known())
 
     # -- as a drawing
 
@@ -144,7 +162,7 @@ class Story:
         from ..display.ladder import layout
 
         events = self.events
-        return layout(events, cast(events), ledger(events, self.lost), self.lost)
+        return layout(events, self._cast(events), ledger(events, self.lost, self._known()), self.lost)
 
     def to_svg(self) -> str:
         """The ladder diagram as SVG, to be saved in a file: light or dark as the reader's system is.
@@ -164,7 +182,7 @@ class Story:
         from ..display.ladder_svg import ladder_html
 
         events = self.events
-        return ladder_html(self._layout(), events, cast(events), page=True)
+        return ladder_html(self._layout(), events, self._cast(events), page=True)
 
     def to_mermaid(self) -> str:
         """The ladder diagram as text for Mermaid (mermaid.js.org), which many wikis and Markdown viewers draw."""
@@ -185,7 +203,7 @@ class Story:
         objects whose
         keys are the attributes of Event; bytes as hexadecimal digits, states by name, endpoints as [host, port], times in seconds
         since `began`),
-        `sockets` (their role, endpoints, and the number of the connection's other end and of the listener) and `ledger` (the pieces;
+        `sockets` (their role, variable's name, endpoints, and the number of the connection's other end and of the listener) and `ledger` (the pieces;
         `send` and
         `recv` are numbers of events). The JSON Schema is the file `socklens/story/story.schema.json`.
         """
@@ -196,13 +214,14 @@ class Story:
             {
                 "socket": actor.socket,
                 "role": actor.role,
+                "name": actor.name,
                 "local": None if actor.local is None else list(actor.local),
                 "peer": None if actor.peer is None else list(actor.peer),
                 "other_end": actor.other_end,
                 "listener": actor.listener,
                 "stdlib": actor.stdlib,
             }
-            for actor in cast(events).values()
+            for actor in self._cast(events).values()
         ]
         return json.dumps(
             {
@@ -211,7 +230,7 @@ class Story:
                 "lost": self.lost,
                 "events": [one.to_dict() for one in events],
                 "sockets": sockets,
-                "ledger": ledger(events, self.lost).to_dicts(),
+                "ledger": ledger(events, self.lost, self._known()).to_dicts(),
             }
         )
 
@@ -219,7 +238,7 @@ class Story:
         from ..display.ladder_svg import ladder_html
 
         events = self.events
-        return ladder_html(self._layout(), events, cast(events))
+        return ladder_html(self._layout(), events, self._cast(events))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self) if cycle else str(self))
