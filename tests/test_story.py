@@ -302,6 +302,18 @@ class TestTheDrawing:
         assert "← 5 B of #4" in ladder_text(drawn, 80)
         assert "#4 send 5 B" in ladder_text(drawn, 80)
 
+    def test_a_reset_stands_above_the_call_that_met_it(self, pair: Pair) -> None:
+        client, server = pair
+        with sl.record() as story:
+            server.abort()
+            with pytest.raises(ConnectionResetError):
+                client.recv(timeout=5)
+        abort, recv = story.events
+        swapped = [replace(recv, number=1), replace(abort, number=2, ended=recv.ended + 1e-5)]
+        drawn = layout(swapped, cast(swapped), ledger(swapped))
+        assert [mark.text.split()[0] for mark in drawn.marks] == ["abort", "recv"]
+        assert all(arrow.start[1] <= arrow.end[1] for arrow in drawn.arrows)
+
     def test_sockets_are_called_as_the_program_calls_them(self) -> None:
         with sl.record() as story, sl.listen() as room:
             guests = [sl.connect(room.local_addr)]

@@ -18,7 +18,9 @@ _WAITED = 0.001
 
 
 def causes_first(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger) -> list[Event]:
-    """The events with each send before the recvs that took its bytes, and each connect before the accept of its connection."""
+    """The events with each send before the recvs that took its bytes, each connect before the accept of its connection, and each end or
+    reset before the call that met it.
+    """
     causes: dict[int, list[Event]] = defaultdict(list)
     for piece in ledger:
         send, recv = piece.send, piece.recv
@@ -32,6 +34,18 @@ def causes_first(events: Sequence[Event], actors: Mapping[int, Actor], ledger: L
         connect = None if made is None or made.other_end is None else connects.get(made.other_end)
         if connect is not None:
             causes[event.number].append(connect)
+    ends: dict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.call in ("shutdown", "close", "abort") and event.error is None:
+            ends[event.socket].append(event)
+    for event in events:
+        other = actors[event.socket].other_end
+        if other is None or not (event.end_of_stream or event.error in ("ConnectionResetError", "BrokenPipeError")):
+            continue
+        # The FIN or RST that it met was sent by a call that had begun; of several, the first may have been a shutdown("recv").
+        before = [one for one in ends[other] if one.began is None or one.began < event.ended]
+        if before and all(one.number > event.number for one in before):
+            causes[event.number].append(before[0])
     placed: set[int] = set()
     order: list[Event] = []
 

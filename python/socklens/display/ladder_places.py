@@ -12,8 +12,8 @@ from .ladder import Column, Layout, Mark
 
 ROW = 24
 TOP = 58
-TIME = 78
-WIDEST = 1040
+TIME = 122
+WIDEST = 1080
 """What a cell of a notebook shows without scrolling. A drawing is made wider only if its words would be cut too short."""
 
 _ROOM = 120  # for a call's words, at the least
@@ -50,12 +50,16 @@ def wide(text: str) -> float:
         elif cells(letter) > 1:
             pixels += 12.5
         else:
-            pixels += 8.2 if letter.isupper() else 7.6
+            pixels += 8.1 if letter.isupper() else 7.5
     return pixels
 
 
 def fit(text: str, pixels: float) -> str:
     """The words, cut so that they take no more than this."""
+    if wide(text) <= pixels:
+        return text
+    # The bytes and the outcome say more than how long it took.
+    text = text.partition(" [")[0]
     if wide(text) <= pixels:
         return text
     while text and wide(text) > pixels - 12:
@@ -70,7 +74,7 @@ def y_of(row: int) -> int:
 
 def words_of(mark: Mark) -> float:
     """What all the words of a call take."""
-    return wide(f"{mark.label} {mark.text}") + (wide(mark.state) + 8 if mark.state else 0)
+    return wide(mark.text) + (wide(mark.state) + 8 if mark.state else 0)
 
 
 def places(layout: Layout) -> tuple[list[int], list[int], int]:
@@ -81,6 +85,9 @@ def places(layout: Layout) -> tuple[list[int], list[int], int]:
     for arrow in layout.arrows:
         if arrow.end[0] is None:
             rooms[arrow.start[0]] = max(rooms[arrow.start[0]], round(wide(arrow.text)) + 40)
+    for i, column in enumerate(layout.columns[:-1]):
+        if column.role == "listener" and layout.columns[i + 1].role == "accepted":
+            rooms[i] = min(rooms[i], _TIGHT + _TIGHT // 2 - 8)
     xs, width = _stand(layout.columns, rooms, _HALF)
     most = max(rooms, default=_ROOM)
     while width > WIDEST and most > _ROOM:
@@ -97,11 +104,13 @@ def _stand(columns: Sequence[Column], rooms: Sequence[int], half: int) -> tuple[
         before = columns[i - 1] if i else None
         room_on_left = rooms[i] if column.outward == "left" else 16 if before is None else 0
         if before is not None and before.outward == "left":
-            x += half + (half // 2 if column.role == "listener" else 70)
+            x += half + (half // 2 if column.role == "listener" else half // 2 + 5)
         elif before is not None and before.role == "listener" and column.role == "accepted" and i > 1:
             x += half + half // 2
         elif before is not None:
-            x += rooms[i - 1] + 16
+            # Words of both sides share this room: a row has those of one call.
+            x += max(rooms[i - 1], room_on_left) + 24
+            room_on_left = 0
         xs.append(x := x + room_on_left)
     return xs, x + (rooms[-1] if rooms else _LONGEST) + 16
 

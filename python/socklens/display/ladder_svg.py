@@ -52,6 +52,10 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     ]
     if standalone:
         parts.append(f'<text class="sl-seg" x="8" y="{height - 14}">{_t(_legend(layout))}</text>')
+    parts += [
+        f'<text class="sl-time" x="8" y="{y_of(mark.row) + 4}">#{mark.numbers[0]}{"…" if len(mark.numbers) > 1 else ""}</text>'
+        for mark in layout.marks
+    ]
     parts.append("</svg>")
     return "".join(parts)
 
@@ -135,7 +139,7 @@ def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
 
 def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int], rooms: Sequence[int], words: Words) -> str:
     x, y, kind = xs[mark.column], y_of(mark.row), mark.kind
-    parts = [f"<g><title>{_t(mark.label)} {_t(mark.text)}</title>"]
+    parts = [f"<g><title>{_t(mark.label)} {_t(mark.text)} {_t(mark.state or '')}</title>"]
     if mark.top < mark.row:
         top = y_of(mark.top) - ROW // 3
         parts.append(f'<rect class="sl-bar sl-k-{kind}" x="{x - 4}" y="{top}" width="8" height="{y - top}" rx="3"/>')
@@ -149,12 +153,13 @@ def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int], rooms: Seque
     at, anchor = (x - 11, "end") if left else (x + 11, "start")
     style = ' class="sl-t-error"' if kind == "error" else ""
     of_state = wide(mark.state) + 8 if mark.state else 0
-    text = fit(mark.text, rooms[mark.column] - 14 - wide(mark.label + " ") - of_state)
-    long = wide(f"{mark.label} {text}") + of_state
+    if of_state + wide(mark.text.partition(" [")[0]) > rooms[mark.column] - 14:
+        of_state = 0  # what was done comes before what followed; the title has both
+    text = fit(mark.text, rooms[mark.column] - 14 - of_state)
+    long = wide(text) + of_state
     words.write(Box(at - long, y - 8, at, y + 8) if left else Box(at, y - 8, at + long, y + 8))
-    state = f'<tspan class="sl-state" dx="6">{_t(mark.state)}</tspan>' if mark.state else ""
-    number = f'<tspan class="sl-state">{_t(mark.label)} </tspan>'
-    parts.append(f'<text{style} x="{at}" y="{y + 4}" text-anchor="{anchor}">{number}{_t(text)}{state}</text></g>')
+    state = f'<tspan class="sl-state" dx="6">{_t(mark.state or "")}</tspan>' if of_state else ""
+    parts.append(f'<text{style} x="{at}" y="{y + 4}" text-anchor="{anchor}">{_t(text)}{state}</text></g>')
     return "".join(parts)
 
 

@@ -203,8 +203,8 @@ class Story:
         objects whose
         keys are the attributes of Event; bytes as hexadecimal digits, states by name, endpoints as [host, port], times in seconds
         since `began`),
-        `sockets` (their role, variable's name, endpoints, and the number of the connection's other end and of the listener) and `ledger` (the pieces;
-        `send` and
+        `sockets` (their role, variable's name, endpoints, and the number of the connection's other end and of the listener) and `ledger`
+        (the pieces; `send` and
         `recv` are numbers of events). The JSON Schema is the file `socklens/story/story.schema.json`.
         """
         import json
