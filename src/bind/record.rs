@@ -111,7 +111,7 @@ pub(super) fn number() -> u32 {
 
 /// The number that the recordings know a Connection or a Listener by; `None` for anything else.
 #[pyfunction]
-#[pyo3(name = "_record_number_of")]
+#[pyo3(name = "_record_number_of", signature = (thing, /))]
 pub(super) fn number_of(thing: &Bound<'_, PyAny>) -> Option<u32> {
     if let Ok(connection) = thing.cast::<Connection>() {
         return Some(connection.get().core.number());

@@ -409,7 +409,7 @@ mod tests {
         NOTES.set(Notes { era: ERA.load(Relaxed).wrapping_sub(1), reset: true, ..Notes::NONE });
         let on = Recording::start(100_000);
         note(|notes| notes.end_seen = true);
-        Call::late().unwrap().end("late", NOBODY, None);
+        Call::late().unwrap().end("late", Whose { socket: NOBODY.socket + 20, ..NOBODY }, None);
         let (_, events) = on.events(0);
         let late = events.iter().find(|event| event.call == "late").unwrap();
         assert_eq!((late.began, late.end_seen, late.reset), (None, true, false));
