@@ -119,7 +119,7 @@ def test_gaps_are_refused_and_nothing_is_sent(pair: Pair, name: str, call: str) 
 
 
 @pytest.mark.parametrize("call", [*SENDS, "recv_until"])
-@pytest.mark.parametrize("wrong", NO_BUFFER, ids=repr)
+@pytest.mark.parametrize("wrong", NO_BUFFER, ids=lambda wrong: type(wrong).__name__)
 def test_what_has_no_bytes_is_refused(pair: Pair, wrong: object, call: str) -> None:
     client, _ = pair
     with pytest.raises(
