@@ -4,6 +4,7 @@ can be changed while the wire runs.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -327,3 +328,23 @@ def test_everything_changes_while_it_runs() -> None:
             assert pieces(server, len(expected)) == expected
         sets = [event.text for event in wire.events if event.what == "set"]
         assert sets[:2] == ["to_server: split=2", "to_server: split=(1, 5)"]
+
+
+def test_threads_that_set_different_things_undo_none_of_each_other() -> None:
+    with through() as (wire, _, _):
+        way = wire.to_server
+        for _ in range(30):
+            way.reset()
+            together = threading.Barrier(2)
+
+            def put(name: str, value: float, together: threading.Barrier = together) -> None:
+                together.wait(20)
+                setattr(way, name, value)
+
+            threads = [threading.Thread(target=put, args=what) for what in (("split", 3), ("delay", 0.25))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert (way.split, way.delay) == (3, 0.25)
+        way.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,7 @@ class Direction:
     connection where it has been passed already, it changes nothing.
     """
 
-    __slots__ = ("_apply", "_finish", "_mischief", "_name")
+    __slots__ = ("_apply", "_finish", "_mischief", "_name", "_one_at_a_time")
 
     def __init__(
         self, name: Towards, mischief: Mischief, apply: Callable[[Mischief, str], None], finish: Callable[[], None]
@@ -39,6 +40,8 @@ class Direction:
         self._mischief = mischief
         self._apply = apply
         self._finish = finish
+        # What is set anew is made of what is set: two threads that set different things must not undo each other's.
+        self._one_at_a_time = threading.RLock()
 
     split: Split = _setting(
         "split",
@@ -121,11 +124,13 @@ class Direction:
 
     def _change(self, values: dict[str, Any]) -> None:
         told = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        self._put(replace(self._mischief, **values), f"{self._name}: {told}")
+        with self._one_at_a_time:
+            self._put(replace(self._mischief, **values), f"{self._name}: {told}")
 
     def _put(self, mischief: Mischief, told: str) -> None:
-        self._apply(mischief, told)
-        self._mischief = mischief
+        with self._one_at_a_time:
+            self._apply(mischief, told)
+            self._mischief = mischief
 
     def __setattr__(self, name: str, value: object) -> None:
         if not hasattr(type(self), name):
