@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -373,3 +374,18 @@ def test_every_mistake_has_words_and_advice() -> None:
     for mistake in Mistake:
         assert len(mistake.value) > 10
         assert mistake.advice.endswith(".")
+
+
+def test_bytes_that_a_program_writes_where_nobody_asked_it_say_nothing() -> None:
+    def echo(conn: sl.Connection) -> None:
+        while data := conn.recv():
+            conn.sendall(data)
+
+    def everywhere(host: str, port: int) -> None:
+        for number in range(3, 200):
+            with contextlib.suppress(OSError):
+                os.write(number, b"garbage\n7\n[1]\n")
+        sl.Server(echo, host, port).start().join()
+
+    result = sl.check.echo_server(everywhere)
+    assert result, result.reason

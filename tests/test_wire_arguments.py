@@ -123,3 +123,11 @@ def test_what_is_no_target() -> None:
 def test_a_system_that_cannot_refuse_says_so() -> None:
     with pytest.raises(NotImplementedError, match="drop=True resets new connections"):
         sl.Wire("127.0.0.1:9", refuse=True)
+
+
+@pytest.mark.parametrize(("host", "target"), [("127.0.0.1", "localhost"), ("0.0.0.0", "127.0.0.1")])
+def test_a_wire_to_itself_is_refused_by_whatever_name(host: str, target: str) -> None:
+    with sl.listen() as free:
+        port = free.local_addr.port
+    with pytest.raises(ValueError, match="a wire to itself"):
+        sl.Wire((target, port), host, port)

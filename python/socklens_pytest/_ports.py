@@ -23,7 +23,8 @@ def free_port() -> int:
     """
     low, high = _kernels_own()
     outside = [port for port in range(_LOWEST, _HIGHEST + 1) if not low <= port <= high]
-    for port in random.sample(outside or range(_LOWEST, _HIGHEST + 1), _TRIES):
+    possible = outside or range(_LOWEST, _HIGHEST + 1)
+    for port in random.sample(possible, min(_TRIES, len(possible))):
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
             held.enter_context(socket.create_server(("", port)))
             if socket.has_dualstack_ipv6():

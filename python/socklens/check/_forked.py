@@ -23,6 +23,7 @@ from ._program import Program
 from ._target import Function
 
 _LAST = 2.0  # seconds that the kernel has to end a process that was killed
+_LONGEST_LINE = 1 << 20  # bytes that are kept of what the child tells and has not ended with a newline
 
 
 class Forked(Program):
@@ -72,12 +73,15 @@ class Forked(Program):
                 while data := os.read(self._told_pipe, 1 << 16):
                     self._rest += data
             *lines, self._rest = self._rest.split(b"\n")
+            self._rest = self._rest[-_LONGEST_LINE:]
             for line in lines:
-                word, what = json.loads(line)
-                if word == "trouble":
-                    self._troubles.append(Ending(**what))
-                else:
-                    self.told.setdefault(word, what)
+                # A program that writes to descriptors which are not its own writes here, too: what is no line of ours says nothing.
+                with contextlib.suppress(ValueError, TypeError):
+                    word, what = json.loads(line)
+                    if word == "trouble":
+                        self._troubles.append(Ending(**what))
+                    else:
+                        self.told.setdefault(word, what)
         if self._pid is not None and self._status is None:
             try:
                 pid, status = os.waitpid(self._pid, os.WNOHANG)

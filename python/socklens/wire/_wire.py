@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import _listen
 from .._address import Address
-from .._socklens import Connection, _endpoint, _Wire
+from .._socklens import Connection, _endpoint, _interfaces, _resolve, _Wire
 from ..server._records import Log
 from ._direction import Direction
 from ._mischief import ARRIVALS, DIRECTION, Arrivals, Drop, Mischief, chosen
@@ -70,7 +70,7 @@ class Wire:
         inside = not isinstance(host, str) or (port == 0 and _endpoint(host, None)[1] is not None)
         listener = _listen.open_listener(host, None if inside and port == 0 else port, _BACKLOG, owner=self, outer=1)
         try:
-            if listener.local_addr == self._target:
+            if _is_itself(listener.local_addr, self._target):
                 raise ValueError(f"a wire to itself: it would listen on {self._target}, which is also its target")
             self._core = _Wire(
                 listener, self._target.host, self._target.port, seed % 2**64, both.row(), both.row(), *arrivals.row()
@@ -279,6 +279,15 @@ class Wire:
         from ..display.wire import wire_html, wire_view
 
         return wire_html(wire_view(self))
+
+
+def _is_itself(here: Address, target: Address) -> bool:
+    """Whether the target leads back to where the wire listens: then one client would make connections without end."""
+    if here.port != target.port:
+        return False
+    every = here.host in ("0.0.0.0", "::")
+    own = {here.host, *(("127.0.0.1", "::1") if every else ()), *((row[1] for row in _interfaces()) if every else ())}
+    return any(address.host in own or (every and address.host.startswith("127.")) for address in _resolve(*target))
 
 
 def _target(target: Any) -> Address:
