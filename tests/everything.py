@@ -21,7 +21,7 @@ CI = bool(os.environ.get("CI"))
 TERMINAL = sys.stdout.isatty()
 COLORS = {"✓": 32, "✗": 31, "–": 33} if TERMINAL and "NO_COLOR" not in os.environ else {}
 CLEAR = "\r\033[K" if TERMINAL else ""
-LIMIT = 900.0  # seconds for one command: a hang is a failure
+LIMIT = 1800.0  # seconds for one command: a hang is a failure
 
 # The same in every cargo step, or each would configure pyo3 anew. abi3 needs no interpreter to be checked against.
 CARGO = {"PYO3_NO_PYTHON": "1", "PYO3_BUILD_EXTENSION_MODULE": "1"}
