@@ -41,10 +41,11 @@ def names() -> Iterator[dict[str, Any]]:
     names: dict[str, Any] = {}
     yield names
     sl.set_default_timeout(timeout)
+    # A cell that is run again outside of a notebook leaves its first server running, without a name.
+    for server in sl.servers():
+        server.stop(0)
     for value in names.values():
-        if isinstance(value, sl.Server):
-            value.stop(0)
-        elif isinstance(value, sl.Connection | sl.Listener):
+        if isinstance(value, sl.Connection | sl.Listener):
             value.close()
     names.clear()
     gc.collect()
