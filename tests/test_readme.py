@@ -56,7 +56,7 @@ def test_the_story() -> None:
     for name in ("client", "server"):
         names[name].close()
     assert printed.getvalue().count("sendall 8 B") == 1
-    assert "8 B sent, 8 B taken, 0 B on their way" in printed.getvalue()
+    assert "8 B sent, 8 B taken, 0 B not taken" in printed.getvalue()
 
 
 def test_the_same_in_async_code() -> None:
