@@ -167,20 +167,20 @@ def _more(view: RosterView) -> list[str]:
 # HTML
 
 
-def asstyled(clients: Sequence[Client]) -> str:
+def as_html(clients: Sequence[Client]) -> str:
     """The table of a roster for a notebook."""
-    return rosterstyled(roster_view(clients))
+    return roster_html(roster_view(clients))
 
 
-def rosterstyled(view: RosterView) -> str:
+def roster_html(view: RosterView) -> str:
     """The table as HTML."""
-    return styled(_table(view))
+    return _html(_table(view))
 
 
-def serverstyled(view: ServerView) -> str:
+def server_html(view: ServerView) -> str:
     """The server's line, and the table of its clients below it."""
     line = f"<p><strong>Server</strong> {html.escape(server_sentence(view))}</p>"
-    return styled(line + (_table(view.roster) if view.roster.total else ""))
+    return _html(line + (_table(view.roster) if view.roster.total else ""))
 
 
 def _table(view: RosterView) -> str:
@@ -199,8 +199,7 @@ def _cell(text: str, column: int, tag: str = "td") -> str:
     return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
 
 
-def styled(body: str) -> str:
-    """The body with the style of a server and its clients."""
+def _html(body: str) -> str:
     return f'<style>{_css()}</style><div class="socklens-server">{body}</div>'
 
 

@@ -5,7 +5,6 @@ and nothing is printed: the records are there to be asked for.
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 import traceback
 from collections import deque
@@ -15,7 +14,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from .. import _cells
 from .._address import Address
 
 KEPT = 1000
@@ -82,9 +80,6 @@ class ServerError:
         traceback: the same as text, as Python prints it.
         when: the moment, in local time; of the first one where it came several times.
         count: how many times it came in a row: an accept error that repeats is counted, not piled up. 1 for a handler's.
-        where: the line that the program's own code had come to, such as ``"cell In[3], line 2"``; None if none of it was at work.
-
-    It prints with its traceback; ``str(error)`` is a line.
     """
 
     client: Who | None
@@ -92,23 +87,11 @@ class ServerError:
     traceback: str = field(repr=False)
     when: datetime
     count: int
-    where: str | None = None
 
     def __str__(self) -> str:
         whose = "accepting clients" if self.client is None else _whose(*self.client)
         times = f", {self.count} times" if self.count > 1 else ""
-        where = f" ({self.where})" if self.where else ""
-        return f"{self.when:%H:%M:%S} {whose}: {type(self.exception).__name__}: {self.exception}{times}{where}"
-
-    def __repr__(self) -> str:
-        from ..display.records import error_text
-
-        return error_text(str(self), self.traceback)
-
-    def _repr_html_(self) -> str:
-        from ..display.records import error_html
-
-        return error_html(str(self), self.traceback)
+        return f"{self.when:%H:%M:%S} {whose}: {type(self.exception).__name__}: {self.exception}{times}"
 
 
 def _whose(name: str | None, peer_addr: Address) -> str:
@@ -116,9 +99,7 @@ def _whose(name: str | None, peer_addr: Address) -> str:
 
 
 class Log(list[_T]):
-    """A list of the newest records, oldest first; ``lost`` says how many older ones are no longer kept. Prints what they are and a line
-    for each.
-    """
+    """A list of the newest records, oldest first; ``lost`` says how many older ones are no longer kept. Prints a line for each."""
 
     def __init__(self, records: Iterable[_T] = (), lost: int = 0) -> None:
         super().__init__(records)
@@ -127,21 +108,10 @@ class Log(list[_T]):
     def __repr__(self) -> str:
         if not self:
             return "[]"
-        from ..display.records import log_text
+        from ..display.escape import escape  # an error may quote what a client sent
 
-        return log_text(*self._lines())
-
-    def _repr_html_(self) -> str:
-        from ..display.records import log_html
-
-        return log_html(*self._lines())
-
-    def _lines(self) -> tuple[str, list[str]]:
-        """What the records are, and a line for each."""
-        kinds = {Dropped: "dropped by the server", ServerError: "went wrong"}
-        what = next((word for kind, word in kinds.items() if self and isinstance(self[0], kind)), "records")
         lost = [f"{self.lost:,} older ones are no longer kept"] if self.lost else []
-        return f"{len(self):,} {what}:" if self else "none", [*lost, *map(str, self)]
+        return "\n".join([*lost, *(escape(str(record)) for record in self)])
 
 
 class _Newest(Generic[_T]):
@@ -203,10 +173,9 @@ class Ledger:
         """Notes what a handler raised. The frames' variables are let go: they would keep alive whatever the handler had at hand."""
         error.__traceback__ = _of_the_handler(error.__traceback__)
         text = "".join(traceback.format_exception(error))
-        where = _line_of(error.__traceback__)
         _let_go(error)
         with self._lock:
-            self._errors.add(ServerError(client, error, text, when or datetime.now(), 1, where))
+            self._errors.add(ServerError(client, error, text, when or datetime.now(), 1))
 
     def trouble(self, error: BaseException, when: datetime | None = None) -> None:
         """Notes trouble with accepting; the same again only raises the count of the last note."""
@@ -226,18 +195,6 @@ def _of_the_handler(trace: TracebackType | None) -> TracebackType | None:
     while found is not None and found.tb_frame.f_globals.get("__name__", "").startswith(__package__):
         found = found.tb_next
     return found or trace
-
-
-def _line_of(trace: TracebackType | None) -> str | None:
-    """The innermost line that is the program's own: what a library or the standard library did for it is not where to look first."""
-    found = None
-    while trace is not None:
-        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", ""))
-        installed = "site-packages" in code.co_filename or module.partition(".")[0] in {"socklens", *sys.stdlib_module_names}
-        if not installed:
-            found = (code.co_filename, trace.tb_lineno)
-        trace = trace.tb_next
-    return None if found is None else _cells.describe(*found, _cells.number(found[0]))
 
 
 def _let_go(error: BaseException | None) -> None:

@@ -330,8 +330,8 @@ class Server:
     def errors(self) -> Log[ServerError]:
         """What handlers raised, and trouble with accepting, oldest first: a copy. Nothing of it is ever printed by itself.
 
-        It prints a line for each, with the line of the handler; ``server.errors[-1]`` prints with its traceback. The newest 1,000 are kept; ``errors.lost`` is how many older ones are not.
-        ``raise server.errors[-1].exception`` raises it here, as if the handler had been called in this cell.
+        It prints a line for each. The newest 1,000 are kept; ``errors.lost`` is how many older ones are not.
+        ``print(server.errors[-1].traceback)`` shows where.
         """
         self._catch_up()
         return self._ledger.errors()
