@@ -135,9 +135,9 @@ def test_version() -> None:
 
 
 def test_how_sockets_print(listener: sl.Listener) -> None:
-    assert repr(listener) == f"<Listener {listener.local_addr} LISTEN, 0 of 128 waiting>"
+    assert repr(listener) == f"<Listener {listener.local_addr} LISTEN, 0 waiting, limit 128>"
     with sl.connect(listener.local_addr, timeout=10) as client:
-        eventually(lambda: repr(listener) == f"<Listener {listener.local_addr} LISTEN, 1 of 128 waiting>")
+        eventually(lambda: repr(listener) == f"<Listener {listener.local_addr} LISTEN, 1 waiting, limit 128>")
         with listener.accept(timeout=10) as server:
             server.unrecv(b"abc")
             assert (
@@ -197,7 +197,20 @@ def test_what_is_equal_hashes_alike() -> None:
 
 def test_a_state_is_copied_as_a_value() -> None:
     state = sl.TcpState.TIME_WAIT
-    assert copy.copy(state) == copy.deepcopy({"state": state})["state"] == pickle.loads(pickle.dumps(state)) == state
+    assert copy.copy(state) is copy.deepcopy({"state": state})["state"] is pickle.loads(pickle.dumps(state)) is state
+
+
+def test_there_is_one_object_of_each_state(listener: sl.Listener, pair: tuple[sl.Connection, sl.Connection]) -> None:
+    conn, info = pair[0], pair[0].info()
+    rows = {row.local: row for row in sl.ports(mine=True)}
+    told = [conn.state, info.state, info.to_dict()["state"], sl.look(conn).state, rows[conn.local_addr].state]
+    assert all(state is sl.TcpState.ESTABLISHED for state in told)
+    assert listener.state is rows[listener.local_addr].state is sl.TcpState.LISTEN
+    with sl.record() as story:
+        conn.shutdown("send")
+    (event,) = story.events
+    assert event.before is sl.TcpState.ESTABLISHED
+    assert {id(getattr(sl.TcpState, name)) for name in STATES} == {id(getattr(sl.TcpState, name)) for name in STATES}
 
 
 def test_info_as_a_dictionary(pair: tuple[sl.Connection, sl.Connection]) -> None:

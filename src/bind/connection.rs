@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference}
 use super::arguments::{Count, TimeoutArg, python_address, timeout};
 use super::errors::plainly;
 use super::handover;
-use super::info::{TcpInfo, TcpState};
+use super::info::{State, TcpInfo};
 use super::options::{NUMBER, Number, linger_time, option_size, option_value, switch, with_option};
 use super::patience::{releasing, unhurried, waiting};
 use super::site::{Closing, Site, warn_unclosed};
@@ -130,9 +130,9 @@ impl Connection {
     /// Raises:
     ///     NotImplementedError: this system does not tell.
     #[getter]
-    fn state(&self, py: Python<'_>) -> PyResult<TcpState> {
+    fn state(&self, py: Python<'_>) -> PyResult<State> {
         let state = unhurried(py, || self.core.state())?;
-        state.map(TcpState::from).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
+        state.map(State).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
     }
 
     /// All that the kernel tells of the connection (TCP_INFO, tcp(7)): a frozen TcpInfo.

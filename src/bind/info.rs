@@ -1,6 +1,7 @@
 //! TcpState and TcpInfo for Python. The fields of TcpInfo come from the core's list; none is named here.
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::core::{info, state};
@@ -26,8 +27,8 @@ pub(super) enum TcpState {
     CLOSING = 11,
 }
 
-impl From<state::TcpState> for TcpState {
-    fn from(of: state::TcpState) -> Self {
+impl TcpState {
+    fn of(of: state::TcpState) -> Self {
         use state::TcpState as Core;
         match of {
             Core::ESTABLISHED => Self::ESTABLISHED,
@@ -43,11 +44,31 @@ impl From<state::TcpState> for TcpState {
             Core::CLOSING => Self::CLOSING,
         }
     }
-}
 
-impl TcpState {
     fn core(self) -> Option<state::TcpState> {
         state::TcpState::from_number(self as u8)
+    }
+}
+
+/// A state on its way to Python, where it becomes the one object that the class has for it: `state is TcpState.LISTEN`, as with Python's own enums.
+/// A `TcpState` that is handed over as it stands becomes a new object each time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct State(pub(super) state::TcpState);
+
+impl<'py> IntoPyObject<'py> for State {
+    type Target = TcpState;
+    type Output = Bound<'py, TcpState>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, TcpState>> {
+        static MEMBERS: PyOnceLock<Vec<Py<TcpState>>> = PyOnceLock::new();
+        let member = |state: state::TcpState| {
+            let found = py.get_type::<TcpState>().getattr(TcpState::of(state).name())?;
+            Ok::<_, PyErr>(found.cast_into::<TcpState>()?.unbind())
+        };
+        let members = MEMBERS.get_or_try_init(py, || state::TcpState::ALL.into_iter().map(member).collect::<PyResult<_>>())?;
+        // In Linux's order, from 1 on.
+        Ok(members[self.0 as usize - 1].bind(py).clone())
     }
 }
 
@@ -100,13 +121,13 @@ macro_rules! define {
         #[derive(PartialEq)]
         pub(super) struct TcpInfo {
             /// The state of the connection (TcpState).
-            state: Option<TcpState>,
+            state: Option<State>,
             $($(#[$doc])* $name: Option<$type>,)*
         }
 
         impl From<info::TcpInfo> for TcpInfo {
             fn from(of: info::TcpInfo) -> Self {
-                Self { state: of.state.map(TcpState::from), $($name: of.$name,)* }
+                Self { state: of.state.map(State), $($name: of.$name,)* }
             }
         }
 
@@ -126,7 +147,7 @@ macro_rules! define {
 
             fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
                 let known = self.to_dict(py)?.len();
-                let state = self.state.map_or("state unknown".into(), |state| state.name());
+                let state = self.state.map_or("state unknown".into(), |state| TcpState::of(state.0).name());
                 let mut text = format!("<TcpInfo {state}");
                 for (name, value, unit) in [("rtt", self.rtt, " us"), ("snd_cwnd", self.snd_cwnd, " segments"), ("snd_wnd", self.snd_wnd, " B")] {
                     if let Some(value) = value {

@@ -12,7 +12,7 @@ use super::arguments::{Count, TimeoutArg, named_tuple, python_address, timeout};
 use super::connection::Connection;
 use super::errors::{ClosedError, made, plainly};
 use super::handover;
-use super::info::TcpState;
+use super::info::State;
 use super::options::{NUMBER, Number, option_size, option_value, switch, with_option};
 use super::patience::{releasing, unhurried, waiting};
 use super::site::{Closing, Site, warn_unclosed};
@@ -138,14 +138,15 @@ impl Listener {
 
     /// TcpState.LISTEN, as the kernel has it. After `close()`: LISTEN if somebody else listens on this very address now, else CLOSED.
     #[getter]
-    fn state(&self, py: Python<'_>) -> PyResult<TcpState> {
+    fn state(&self, py: Python<'_>) -> PyResult<State> {
         let state = unhurried(py, || self.core.state())?;
-        state.map(TcpState::from).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
+        state.map(State).ok_or_else(|| plainly(py)(core::Error::Unsupported("state: this system does not tell the state".into())))
     }
 
-    /// The accept queue as (waiting, limit): clients whose handshake is over and whom nobody has accepted, and how many may wait (from TCP_INFO).
+    /// The accept queue as (waiting, limit): clients whose handshake is over and whom nobody has accepted, and the kernel's limit (from TCP_INFO).
     ///
-    /// To them, connect() has succeeded: connected is not yet accepted. A Linux queue of limit n holds n + 1.
+    /// To them, connect() has succeeded: connected is not yet accepted. Linux lets one more wait than the limit says, so a queue is full when `waiting`
+    /// is greater than `limit`.
     ///
     /// Raises:
     ///     NotImplementedError: this system does not tell. ClosedError.
@@ -288,7 +289,10 @@ impl Listener {
             return format!("<{} closed>", self.core);
         }
         match self.core.backlog() {
-            Ok((waiting, limit)) => format!("<{} LISTEN, {waiting} of {limit} waiting>", self.core),
+            Ok((waiting, limit)) if waiting > limit => {
+                format!("<{} LISTEN, {waiting} waiting, full (limit {limit} lets {waiting} wait)>", self.core)
+            }
+            Ok((waiting, limit)) => format!("<{} LISTEN, {waiting} waiting, limit {limit}>", self.core),
             Err(_) => format!("<{} LISTEN>", self.core),
         }
     }

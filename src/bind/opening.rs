@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use super::arguments::{Count, TimeoutArg, buffer_size, endpoint, python_address, timeout};
 use super::connection::Connection;
-use super::info::TcpState;
+use super::info::State;
 use super::listener::Listener;
 use super::patience::{releasing, waiting};
 use super::site::Site;
@@ -135,7 +135,7 @@ pub(super) fn bind_listener(
 }
 
 /// A holder as (local, peer, state, pid, program).
-type HolderRow<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, TcpState, Option<u32>, Option<String>);
+type HolderRow<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, State, Option<u32>, Option<String>);
 
 /// Who holds an address: rows of (local, peer, state, pid, program), or None where the kernel's table cannot be read.
 #[pyfunction]
@@ -147,7 +147,7 @@ pub(super) fn holders<'py>(py: Python<'py>, host: &Bound<'_, PyAny>, port: &Boun
     releasing(py, |patience| patience.released(&mut || found = wanted.first().and_then(|&addr| ports::holders(addr))));
     let row = |holder: ports::Holder| {
         let peer = holder.peer.map(|peer| python_address(py, peer)).transpose()?;
-        Ok((python_address(py, holder.local)?, peer, TcpState::from(holder.state), holder.pid, holder.program))
+        Ok((python_address(py, holder.local)?, peer, State(holder.state), holder.pid, holder.program))
     };
     found.map(|found| found.into_iter().map(row).collect::<PyResult<Vec<_>>>()).transpose()
 }

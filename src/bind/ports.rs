@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple, PyType};
 
 use super::arguments::python_address;
-use super::info::TcpState;
+use super::info::State;
 use super::owners::{self, Owner, Owners};
 use super::patience::unhurried;
 use crate::core::ports::{self, Entry, Kind, Role, Source};
@@ -152,8 +152,8 @@ impl PortRow {
     }
 
     #[getter]
-    fn state(&self) -> TcpState {
-        TcpState::from(self.row().state)
+    fn state(&self) -> State {
+        State(self.row().state)
     }
 
     #[getter]

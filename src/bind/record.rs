@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::arguments::{Count, python_address};
 use super::connection::Connection;
-use super::info::TcpState;
+use super::info::State;
 use super::listener::Listener;
 use crate::core::record::{self, Event, Failure, Head, Moved, Notes, Way, Whose};
 use crate::core::state;
@@ -50,7 +50,7 @@ fn row<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyTuple>> {
     let call = (event.socket, &*event.call, event.began, event.ended, &*event.thread, event.foreign);
     let ends = (address(event.local)?, address(event.peer)?, event.made);
     let moved = event.moved.map(|moved| (word(moved.way), moved.at, moved.count));
-    let known = (event.end_seen, event.reset, event.before.map(TcpState::from), event.after.map(TcpState::from));
+    let known = (event.end_seen, event.reset, event.before.map(State), event.after.map(State));
     let failure = event.failure.map(|failure| (failure.kind.into_owned(), failure.code, failure.text));
     (call, ends, moved, PyBytes::new(py, event.head.as_slice()), known, failure).into_pyobject(py)
 }
