@@ -428,3 +428,15 @@ def test_port_check(listener: sl.Listener, tmp_path: Path) -> None:
         "9011 False False False True",
         "45000 False False True True",
     ]
+
+
+def test_the_limit_of_a_queue_is_the_kernels_number_everywhere() -> None:
+    with sl.listen(backlog=0) as listener, sl.connect(listener.local_addr, timeout=10):
+        eventually(lambda: tuple(listener.backlog) == (1, 0))
+        row = one(sl.ports(), listener.local_addr)
+        words = "1 waiting, full (limit 0 lets 1 wait)"
+        assert words == row.note
+        for told in (repr(listener), repr(sl.look(listener)), repr(row), repr(sl.ports(listener.local_addr.port))):
+            assert words in told
+        html = sl.look(listener)._repr_html_()
+        assert "1 waiting to be accepted, full (limit 0 lets 1 wait)" in html

@@ -53,11 +53,19 @@ def _plain(address: Address) -> str:
     return host.removeprefix("::ffff:") if "." in host else host
 
 
+def queue_words(waiting: int, limit: int, what: str = "waiting") -> str:
+    """An accept queue in words, the same in every picture and sentence: the kernel's limit, and that one more fits where that shows."""
+    if waiting <= limit:
+        return f"{waiting:,} {what}, limit {limit:,}"
+    return f"{waiting:,} {what}, full (limit {limit:,} lets {waiting:,} wait)"
+
+
 class Backlog(tuple):  # type: ignore[type-arg]
     """A listener's accept queue: a named tuple ``(waiting, limit)``, both in connections.
 
     ``waiting`` clients have finished the three-way handshake and nobody has accepted them yet. ``limit`` is the backlog
-    that the kernel granted; a Linux queue of limit *n* holds *n + 1* (listen(2), and ``sk_acceptq_is_full`` in the kernel).
+    that the kernel granted. Linux lets one more wait: the queue is full when ``waiting`` is greater than ``limit`` (listen(2), and
+    ``sk_acceptq_is_full`` in the kernel). Wherever a limit is shown, it is the kernel's number.
     """
 
     __slots__ = ()

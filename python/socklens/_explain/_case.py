@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._address import queue_words
 from ..display.escape import quoted
 from . import _process, _scene, _tables
 from ._diagnosis import Fact
@@ -67,7 +68,7 @@ def queue(row: Row) -> str:
     """A listener's accept queue in words. A backlog of n lets n + 1 wait (listen(2), sk_acceptq_is_full)."""
     waiting, limit = row.accept_queue or 0, row.accept_limit or 0
     waits = "connection waits" if waiting == 1 else "connections wait"
-    return f"{waiting} {waits} to be accepted, of {limit + 1} that may"
+    return queue_words(waiting, limit, f"{waits} to be accepted")
 
 
 def is_full(row: Row) -> bool:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _cells
-from .._address import Address
+from .._address import Address, queue_words
 from .._socklens import TcpState
 
 if TYPE_CHECKING:
     from .._socklens import _PortRow
-
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class Told(NamedTuple):
@@ -79,9 +76,9 @@ class PortRow:
             return None
         name, place, site = found
         variable = None if name is None else name + ("" if place is None else f"[{place!r}]")
-        # A client of a server in Rust becomes Python's where it is first asked for, which may be in here.
-        ours = site is not None and site[0].startswith(_PACKAGE)
-        return Owner(variable, None if site is None or ours else _cells.describe(*site))
+        # No line has made a server's client: one in Rust becomes Python's where it is first asked for, which may be anywhere.
+        of_server = name is not None and "." in name
+        return Owner(variable, None if site is None or of_server else _cells.describe(*site))
 
     @property
     def protocol(self) -> str:
@@ -136,7 +133,7 @@ class PortRow:
 
     @property
     def accept_limit(self) -> int | None:
-        """The backlog that the kernel granted a listener; a Linux queue of n holds n + 1."""
+        """The backlog that the kernel granted a listener; Linux lets one more wait, so that n + 1 are a full queue."""
         return self._told.accept_limit
 
     @property
@@ -153,8 +150,8 @@ class PortRow:
     def note(self) -> str:
         """What is special about it, in a few words; empty if nothing is."""
         if self.accept_queue is not None:
-            limit = "" if self.accept_limit is None else f" of {self.accept_limit:,}"
-            return f"{self.accept_queue:,}{limit} in the accept queue"
+            limit = self.accept_limit
+            return f"{self.accept_queue:,} waiting" if limit is None else queue_words(self.accept_queue, limit)
         if self.role is Role.WAITING:
             return "handshake not finished" if self.state == TcpState.SYN_RECEIVED else "in the accept queue"
         if self.role is Role.BOUND:

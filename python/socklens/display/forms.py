@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from .. import Address
+from .._address import queue_words
 from .ends import EndView, PathView
 from .markup import bar, content, element, facts, picture, text
 from .views import ConnectionView, InputView, ListenerView, OutputView
@@ -114,7 +115,7 @@ def listener_body(view: ListenerView) -> str:
     queue = ""
     if view.waiting is not None and view.limit is not None:
         # Linux admits one more than the limit (listen(2)).
-        label = f"{view.waiting:,} waiting to be accepted, limit {view.limit:,}"
+        label = queue_words(view.waiting, view.limit, "waiting to be accepted")
         drawn = bar([("in", view.waiting)], view.limit + 1, label)
         cells = element("div", "queue", "label") + drawn + element("div", label, "count")
         queue = element("div", element("div", cells, "buffer"), "buffers")

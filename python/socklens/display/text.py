@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from .. import Address
+from .._address import queue_words
 from .buffers import Buffer, Layout, buffer_rows, input_buffer, layout, output_buffer
 from .escape import cells, cut, escape, pad
 from .glyphs import UNICODE, Glyphs
@@ -115,7 +116,7 @@ def listener(view: ListenerView, width: int = WIDTH, glyphs: Glyphs = UNICODE, n
     inner = width - 4
     rows = labelled("local", [str(view.local)], inner, indent)
     if view.waiting is not None and view.limit is not None:
-        waiting = f"{view.waiting:,} waiting, limit {view.limit:,}"
+        waiting = queue_words(view.waiting, view.limit)
         marks = glyphs.waiting * min(view.waiting, max(inner - indent - 1 - len(waiting), 0))
         rows += labelled("backlog", [f"{marks} {waiting}".strip()], inner, indent)
     if view.accepted is not None:
