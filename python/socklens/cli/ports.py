@@ -40,12 +40,19 @@ def show_ports(
                 screen.write(f"{time.strftime('%H:%M:%S')}\n{as_text(table, most=None)}\n\n")
             before = table
         return 0
+    last: PortTable | None = None
     screen.write(_OTHER_SCREEN[0])
     try:
-        for table in looks:
-            screen.write(_frame(screen, table))
-    finally:
+        for last in looks:
+            screen.write(_frame(screen, last))
+    except KeyboardInterrupt:
         screen.write(_OTHER_SCREEN[1])
+        if last is not None:  # what was seen stays to be read
+            screen.write(as_text(last, width=_columns(screen)) + "\n")
+        raise
+    except BaseException:
+        screen.write(_OTHER_SCREEN[1])
+        raise
     return 0
 
 

@@ -19,9 +19,11 @@ MOST_LISTED = 60
 MOST_TOGETHER = 12
 """Rows that it shows of one local port."""
 
-_HEAD = ("local", "peer", "state", "role", "note", "in this program", "to read", "unacked", "program")
-_NUMBERS = (6, 7)
-_DIFF_HEAD = ("", *_HEAD[:6], _HEAD[8])
+_HEAD = ("local", "peer", "state", "program", "in this program", "role", "note", "to read", "unacked")
+_NUMBERS = (7, 8)
+_GIVES = (8, 7, 5, 6, 1, 2, 4)  # who has the port is what such a table is for, so that goes last
+_OWNER = 4
+_DIFF_HEAD = ("", *_HEAD[:7])
 
 
 def as_text(table: PortTable, most: int | None = MOST_LISTED, width: int | None = None) -> str:
@@ -51,14 +53,15 @@ def drawing(table: PortTable, most: int | None = MOST_LISTED) -> Drawing:
         groups.append(Group(tuple(_cells(row) for row in shown), title, more))
     shown_rows = sum(len(group.rows) for group in groups)
     below = [f"the first {shown_rows:,} of {_count(table)}" if shown_rows < len(table) else _count(table)]
-    return Drawing(_HEAD, tuple(groups), _NUMBERS, below=(*below, *_below(table)))
+    below += _below(table)
+    return Drawing(_HEAD, tuple(groups), _NUMBERS, below=tuple(below), gives=_GIVES, shortens=_OWNER, soft=(4, 5, 6))
 
 
 def row_line(row: PortRow) -> str:
     """One row in one line."""
     ends = str(row.local) if row.peer is None else f"{row.local} -> {row.peer}"
     of = _cells(row)
-    facts = (of[8], *of[3:6])
+    facts = (of[3], *of[5:7], of[4])
     return ", ".join([f"{ends} {row.state}", *(escape(fact) for fact in facts if fact)])
 
 
@@ -68,12 +71,12 @@ def _cells(row: PortRow) -> tuple[str, ...]:
         str(row.local),
         "" if row.peer is None else str(row.peer),
         row.state.name,
+        program or ("?" if row.is_nameless else ""),
+        "" if row.owner is None else str(row.owner),
         "" if row.role is None else row.role.value,
         row.note,
-        "" if row.owner is None else str(row.owner),
         _bytes(row.recv_queue),
         _bytes(row.send_queue),
-        program or ("?" if row.is_nameless else ""),
     )
 
 
@@ -133,7 +136,7 @@ def diff_drawing(diff: PortDiff) -> Drawing:
 
 def _diff_cells(what: str, row: PortRow, state: str, note: str) -> tuple[str, ...]:
     of = _cells(row)
-    return (what, of[0], of[1], state, of[3], note, of[5], of[8])
+    return (what, of[0], of[1], state, *of[3:6], note)
 
 
 def _became(before: PortRow, after: PortRow) -> tuple[str, str]:

@@ -14,6 +14,8 @@ from .escape import cells, cut, escape, pad
 
 _WIDEST = 60
 """Columns that one cell gets in text: a name may be as long as somebody likes."""
+_LEAST = 20
+"""Columns that a cell keeps which is cut for want of room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,26 @@ class Drawing:
     prose: tuple[int, ...] = ()
     title: str = ""
     below: tuple[str, ...] = ()
+    gives: tuple[int, ...] = ()
+    """The columns that a narrow window does without, the first to go first."""
+    shortens: int | None = None
+    """The column that is cut to `_LEAST` before others go."""
+    soft: tuple[int, ...] = ()
+    """Columns that HTML breaks into lines where the page is narrow."""
 
 
 def text(drawing: Drawing, width: int | None = None) -> str:
-    """The table as lines, of `width` columns at the most if that is given; columns in which nothing stands are left out."""
+    """The table as lines, of `width` columns at the most if that is given; columns in which nothing stands are left out, and a
+    line below says which had no room.
+    """
     shown = _columns(drawing)
-    rows = [tuple(_clean(row[i], i in drawing.prose) for i in shown) for group in drawing.groups for row in group.rows]
+    every = [tuple(_clean(cell, i in drawing.prose) for i, cell in enumerate(row)) for group in drawing.groups for row in group.rows]
+    needed = {i: max(cells(row[i]) for row in (drawing.head, *every)) for i in shown}
+    room, left_out = _fitting(drawing, needed, width)
+    shown = list(room)
+    widths = list(room.values())
+    rows = [tuple(row[i] for i in shown) for row in every]
     head = tuple(drawing.head[i] for i in shown)
-    widths = [max(map(cells, column)) for column in zip(head, *rows, strict=True)]
     remaining = iter(rows)
     lines = [escape(drawing.title)] if drawing.title else []
     if rows:
@@ -51,6 +65,8 @@ def text(drawing: Drawing, width: int | None = None) -> str:
         lines += [_line(next(remaining), widths, shown, drawing.numbers) for _ in group.rows]
         if group.more:
             lines.append(f"  {escape(group.more)}")
+    if left_out:
+        lines.append(f"no room for: {', '.join(drawing.head[i] for i in left_out)}")
     lines += [escape(line) for line in drawing.below]
     return "\n".join(line if width is None else cut(line, width) for line in lines)
 
@@ -70,6 +86,22 @@ def markup(drawing: Drawing) -> str:
 def _columns(drawing: Drawing) -> list[int]:
     """The columns in which something stands."""
     return [i for i in range(len(drawing.head)) if any(row[i] for group in drawing.groups for row in group.rows)]
+
+
+def _fitting(drawing: Drawing, needed: dict[int, int], width: int | None) -> tuple[dict[int, int], list[int]]:
+    """The columns that have room in `width`, with their widths, and those that have none."""
+    room, left_out = dict(needed), []
+    for column in (*drawing.gives, None):
+        too_much = 0 if width is None else sum(room.values()) + 2 * (len(room) - 1) - width
+        short = drawing.shortens
+        if too_much > 0 and short in room and room[short] - too_much >= _LEAST:
+            room[short] -= too_much
+            too_much = 0
+        if too_much <= 0 or column is None:
+            break
+        if room.pop(column, None) is not None:
+            left_out.append(column)
+    return room, sorted(left_out)
 
 
 def _line(row: Sequence[str], widths: Sequence[int], shown: Sequence[int], numbers: Iterable[int]) -> str:
@@ -94,7 +126,8 @@ def _body(group: Group, shown: Sequence[int], drawing: Drawing) -> str:
 
 
 def _cell(value: str, column: int, drawing: Drawing) -> str:
-    kind = "socklens-number" if column in drawing.numbers else "socklens-prose" if column in drawing.prose else ""
+    kinds = (("number", drawing.numbers), ("prose", drawing.prose), ("soft", drawing.soft))
+    kind = next((f"socklens-{word}" for word, columns in kinds if column in columns), "")
     shown = _clean(value, column in drawing.prose)
     start = f'<td class="{kind}">' if kind else "<td>"
     return f"{start}{html.escape(shown)}</td>"
