@@ -28,7 +28,9 @@ def test_a_narrow_window_shows_who_has_the_port(width: int) -> None:
             assert max(map(cells, lines)) <= width
             assert sum(f"({os.getpid()})" in line for line in lines) == 3
         if width >= 80:
-            assert all(any(name in line for line in as_text(table, width=width).splitlines()) for name in ("`b`", "`a_for_b`"))
+            assert all(
+                any(name in line for line in as_text(table, width=width).splitlines()) for name in ("`b`", "`a_for_b`")
+            )
         if width >= 100:
             others = as_text(_of_another_program(table), width=width).splitlines()[0]
             assert {"peer", "state", "role", "program"} <= set(others.split())

@@ -50,7 +50,11 @@ def text(drawing: Drawing, width: int | None = None) -> str:
     line below says which had no room.
     """
     shown = _columns(drawing)
-    every = [tuple(_clean(cell, i in drawing.prose) for i, cell in enumerate(row)) for group in drawing.groups for row in group.rows]
+    every = [
+        tuple(_clean(cell, i in drawing.prose) for i, cell in enumerate(row))
+        for group in drawing.groups
+        for row in group.rows
+    ]
     needed = {i: max(cells(row[i]) for row in (drawing.head, *every)) for i in shown}
     room, left_out = _fitting(drawing, needed, width)
     shown = list(room)
