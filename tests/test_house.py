@@ -58,3 +58,6 @@ def test_architecture_names_only_what_exists() -> None:
     named = re.findall(r"`((?:src|python|tests|notebooks|docs|benches)/[\w/.]+)`", text)
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []
+    files = re.findall(r"`(_\w+\.py)`", text)
+    assert [name for name in files if not list((ROOT / "python").rglob(name))] == []
+    assert len(text.splitlines()) <= 100, "it is one page"
