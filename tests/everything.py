@@ -86,8 +86,9 @@ def steps(scratch: Path) -> Iterator[Step]:
     notebooks = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     lacks = "" if notebooks else "there are no notebooks yet"
     yield Step("notebooks stripped", [[*python, "nbstripout", "--keep-id", "--verify", *notebooks]], lacks=lacks)
-    # Most tests wait for sockets, not for the processor. A file stays in one process; in the order of names the long ones come early.
-    beside = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+    # Most tests wait for sockets, not for the processor: four at a time even on two cores. A file stays in one process; in the order
+    # of names the long ones come early.
+    beside = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
     yield Step("pytest", [[*python, "pytest", *beside]], shown=True)
     # After the tests, whose notebooks use the same ports.
     yield Step("docs", [[sys.executable, "docs/build.py"]], lacks=lacks_docs())
