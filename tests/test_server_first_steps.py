@@ -61,8 +61,9 @@ def test_errors_print_a_line_each() -> None:
                 assert client.recv() == b""
         eventually(lambda: len(server.errors) == 2)
         one, two = str(server.errors).splitlines()
-        assert re.fullmatch(r"\d\d:\d\d:\d\d 127\.0\.0\.1:\d+: ValueError: \\x1b\[31m 1\\n", one)
-        assert two.endswith(r" 2\n")
+        where = re.escape(f" ({__file__}, line {fail.__code__.co_firstlineno + 1})")
+        assert re.fullmatch(r"\d\d:\d\d:\d\d 127\.0\.0\.1:\d+: ValueError: \\x1b\[31m 1\\n" + where, one)
+        assert r" 2\n (" in two
         assert repr(server).endswith(", 0 clients, 2 errors, see .errors>")
 
 

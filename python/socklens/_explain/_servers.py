@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import _cells
 from .._address import same
 from ..display.escape import cut, escape
 from . import _process, _scene
@@ -77,7 +76,7 @@ def told_of_client(case: Case) -> Told | None:
     for i, failure in reversed(list(enumerate(server.errors))):
         if failure.client is not None and same(failure.client.peer_addr, ends[0]):
             error = failure.exception
-            where = f" ({escape(found)})" if (found := _where(error)) else ""
+            where = f" ({escape(found)})" if (found := failure.where) else ""
             said = escape(cut(f"{type(error).__name__}: {_scene.said(error)}", 120), keep="\\")
             case.saw(
                 f"the handler of `{name}` raised {said}{where}, at {failure.when:%H:%M:%S}{with_unread}",
@@ -100,19 +99,6 @@ def told_of_client(case: Case) -> Told | None:
             unread,
         )
     return Told("Let the handler go on while its client talks: when it returns, the connection is closed")
-
-
-def _where(error: BaseException) -> str:
-    """The line of the program that raised it."""
-    trace, found = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] != "socklens":
-            found = trace
-        trace = trace.tb_next
-    if found is None:
-        return ""
-    file = found.tb_frame.f_code.co_filename
-    return _cells.describe(file, found.tb_lineno, _cells.number(file))
 
 
 def _bytes(number: int) -> str:

@@ -174,13 +174,13 @@ def as_html(clients: Sequence[Client]) -> str:
 
 def roster_html(view: RosterView) -> str:
     """The table as HTML."""
-    return _html(_table(view))
+    return styled(_table(view))
 
 
 def server_html(view: ServerView) -> str:
     """The server's line, and the table of its clients below it."""
     line = f"<p><strong>Server</strong> {html.escape(server_sentence(view))}</p>"
-    return _html(line + (_table(view.roster) if view.roster.total else ""))
+    return styled(line + (_table(view.roster) if view.roster.total else ""))
 
 
 def _table(view: RosterView) -> str:
@@ -199,7 +199,8 @@ def _cell(text: str, column: int, tag: str = "td") -> str:
     return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
 
 
-def _html(body: str) -> str:
+def styled(body: str) -> str:
+    """The body with the style of a server and its clients."""
     return f'<style>{_css()}</style><div class="socklens-server">{body}</div>'
 
 

@@ -5,6 +5,7 @@ and nothing is printed: the records are there to be asked for.
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import traceback
 from collections import deque
@@ -14,6 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from .. import _cells
 from .._address import Address
 
 KEPT = 1000
@@ -80,6 +82,9 @@ class ServerError:
         traceback: the same as text, as Python prints it.
         when: the moment, in local time; of the first one where it came several times.
         count: how many times it came in a row: an accept error that repeats is counted, not piled up. 1 for a handler's.
+        where: the line of the program that it came from, such as ``"cell In[3], line 2"``; None where no line of the program was at work.
+
+    It shows itself with its traceback; ``str(error)`` is a line.
     """
 
     client: Who | None
@@ -87,11 +92,23 @@ class ServerError:
     traceback: str = field(repr=False)
     when: datetime
     count: int
+    where: str | None
 
     def __str__(self) -> str:
         whose = "accepting clients" if self.client is None else _whose(*self.client)
         times = f", {self.count} times" if self.count > 1 else ""
-        return f"{self.when:%H:%M:%S} {whose}: {type(self.exception).__name__}: {self.exception}{times}"
+        where = f" ({self.where})" if self.where else ""
+        return f"{self.when:%H:%M:%S} {whose}: {type(self.exception).__name__}: {self.exception}{times}{where}"
+
+    def __repr__(self) -> str:
+        from ..display.records import error_text
+
+        return error_text(str(self), self.traceback)
+
+    def _repr_html_(self) -> str:
+        from ..display.records import error_html
+
+        return error_html(str(self), self.traceback)
 
 
 def _whose(name: str | None, peer_addr: Address) -> str:
@@ -106,12 +123,19 @@ class Log(list[_T]):
         self.lost = lost
 
     def __repr__(self) -> str:
-        if not self:
-            return "[]"
-        from ..display.escape import escape  # an error may quote what a client sent
+        from ..display.records import log_text
 
+        return log_text(self._lines())
+
+    def _repr_html_(self) -> str | None:
+        from ..display.records import log_html
+
+        kind = "dropped client" if self and isinstance(self[0], Dropped) else "error"
+        return log_html(f"{len(self):,} {kind}{'' if len(self) == 1 else 's'}", self._lines()) if self else None
+
+    def _lines(self) -> list[str]:
         lost = [f"{self.lost:,} older ones are no longer kept"] if self.lost else []
-        return "\n".join([*lost, *(escape(str(record)) for record in self)])
+        return [*lost, *map(str, self)]
 
 
 class _Newest(Generic[_T]):
@@ -173,9 +197,10 @@ class Ledger:
         """Notes what a handler raised. The frames' variables are let go: they would keep alive whatever the handler had at hand."""
         error.__traceback__ = _of_the_handler(error.__traceback__)
         text = "".join(traceback.format_exception(error))
+        where = _line_of(error.__traceback__)
         _let_go(error)
         with self._lock:
-            self._errors.add(ServerError(client, error, text, when or datetime.now(), 1))
+            self._errors.add(ServerError(client, error, text, when or datetime.now(), 1, where))
 
     def trouble(self, error: BaseException, when: datetime | None = None) -> None:
         """Notes trouble with accepting; the same again only raises the count of the last note."""
@@ -186,7 +211,7 @@ class Ledger:
             if last is not None and last.client is None and last.traceback == text:
                 self._errors.records[-1] = replace(last, count=last.count + 1)
             else:
-                self._errors.add(ServerError(None, error, text, when or datetime.now(), 1))
+                self._errors.add(ServerError(None, error, text, when or datetime.now(), 1, None))
 
 
 def _of_the_handler(trace: TracebackType | None) -> TracebackType | None:
@@ -195,6 +220,20 @@ def _of_the_handler(trace: TracebackType | None) -> TracebackType | None:
     while found is not None and found.tb_frame.f_globals.get("__name__", "").startswith(__package__):
         found = found.tb_next
     return found or trace
+
+
+def _line_of(trace: TracebackType | None) -> str | None:
+    """The innermost line that is the program's own: what a library does for it is not where to look first."""
+    found = None
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", ""))
+        if "site-packages" not in code.co_filename and module.partition(".")[0] not in _LIBRARIES:
+            found = (code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return None if found is None else _cells.describe(*found, _cells.number(found[0]))
+
+
+_LIBRARIES = {"socklens", *sys.stdlib_module_names}
 
 
 def _let_go(error: BaseException | None) -> None:

@@ -330,8 +330,8 @@ class Server:
     def errors(self) -> Log[ServerError]:
         """What handlers raised, and trouble with accepting, oldest first: a copy. Nothing of it is ever printed by itself.
 
-        It prints a line for each. The newest 1,000 are kept; ``errors.lost`` is how many older ones are not.
-        ``print(server.errors[-1].traceback)`` shows where.
+        It prints a line for each, with the line of the handler; ``server.errors[-1]`` shows its traceback. The newest 1,000 are
+        kept; ``errors.lost`` is how many older ones are not.
         """
         self._catch_up()
         return self._ledger.errors()
