@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
@@ -160,6 +162,45 @@ def test_the_other_end_is_found_in_this_program(listener: sl.Listener) -> None:
             assert sl.lens((other, accepted)).view == sl.lens(other, accepted).view
             with pytest.raises(ValueError, match="not the two ends of one connection"):
                 sl.lens(client, accepted)
+
+
+def test_an_end_is_called_by_its_variable_or_by_its_address(listener: sl.Listener) -> None:
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(sl.connect(listener.local_addr)) for _ in range(2)]
+        first, second = (opened.enter_context(listener.accept(timeout=5)) for _ in clients)
+        by_name = {"ana": second}
+        assert names(sl.lens(clients[0])) == ("clients[0]", "first")
+        assert names(sl.lens(first)) == ("first", "clients[0]")
+        del first
+        clients[0].send(b"x")
+        seen = sl.lens(clients[0])
+        address = str(listener.local_addr)
+        assert names(seen) == ("clients[0]", address)
+        assert repr(seen).count(f"{address} {address}") == 0, "not twice in the line of the ends"
+        assert f"taken by {address}" in repr(seen)
+        assert f"<code>{address}</code>" in seen._repr_html_()
+        assert f"<strong>{address}</strong> <code>" not in seen._repr_html_()
+        del second
+        assert names(sl.lens(clients[1])) == ("clients[1]", "by_name['ana']")
+        assert len(by_name) == 1
+
+
+def test_a_pair_without_names_has_two_addresses() -> None:
+    hidden = SimpleNamespace(ends=sl.pair())  # no name is looked for in an object
+    seen = sl.lens(*hidden.ends)
+    assert names(seen) == (str(hidden.ends[0].local_addr), str(hidden.ends[1].local_addr))
+    for end in hidden.ends:
+        end.close()
+
+
+def test_a_servers_end_is_called_as_in_the_table_of_ports() -> None:
+    with sl.Server(sl.Echo()) as server, sl.connect(server.local_addr) as client:
+        eventually(lambda: server.clients)
+        assert names(sl.lens(client)) == ("client", "server.clients[0]")
+
+
+def names(of: sl.Lens) -> tuple[str, str]:
+    return of.view.a.name, of.view.b.name
 
 
 def test_an_ipv4_client_of_a_dual_stack_listener() -> None:

@@ -5,13 +5,14 @@ came by, and the count that must come out even. Pure functions of frozen views.
 from __future__ import annotations
 
 from .ends import EndView, PairView
-from .escape import cells, cut, escape, quoted
+from .escape import cells, cut, escape, pad, quoted
 from .flow import Flow, Law, Piece, Place, Stage, flows
 from .glyphs import UNICODE, Glyphs
 from .rows import wrapped
 from .text import WIDTH
 
 _LABEL = 26
+_LONGEST_LABEL = 40
 _COUNT = 12
 _MOST_PIECES = 3
 _PREVIEW = 14
@@ -64,9 +65,10 @@ def stage_name(stage: Stage, flow: Flow) -> str:
 
 
 def _end(end: EndView, g: Glyphs) -> str:
-    name = escape(end.name, ascii_only=g.ascii_only)
+    address = str(end.conn.local)
+    name = escape(end.name, ascii_only=g.ascii_only) if end.name != address else ""
     state = "closed" if end.conn.closed else end.conn.state or ""
-    return " ".join(filter(None, (name, str(end.conn.local), state)))
+    return " ".join(filter(None, (name, address, state)))
 
 
 def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:
@@ -75,12 +77,12 @@ def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:
     lines = [f"{sender} {g.to_right} {receiver}{sends}"]
     if flow.silent:
         return [f"{sender} {g.to_right} {receiver}  nothing sent yet"]
-    for stage in flow.stages:
-        if stage.place is Place.MEMORY and not stage.count:
-            continue
-        label = escape(stage_name(stage, flow), ascii_only=g.ascii_only)
+    shown = [stage for stage in flow.stages if stage.count or stage.place is not Place.MEMORY]
+    labels = [escape(stage_name(stage, flow), ascii_only=g.ascii_only) for stage in shown]
+    beside = min(max(_LABEL, *map(cells, labels)), _LONGEST_LABEL, max(width - _COUNT - 2, 1))
+    for stage, label in zip(shown, labels, strict=True):
         count = "unknown" if stage.count is None else f"{stage.count:,} B"
-        line = f"  {cut(label, _LABEL, g.ellipsis):<{_LABEL}}{count:>{_COUNT}}"
+        line = f"  {pad(label, beside, g.ellipsis)}{count:>{_COUNT}}"
         if stage.place is Place.QUEUE and stage.count is not None and stage.capacity is not None:
             line += f" of {stage.capacity:,}"
         content = _content(stage, g)

@@ -27,11 +27,9 @@ def lens_body(view: PairView) -> str:
 
 
 def _end(end: EndView) -> str:
-    return element(
-        "div",
-        f"<strong>{text(end.name)}</strong> <code>{text(str(end.conn.local))}</code> {state_badge(end.conn)}",
-        "end",
-    )
+    address = str(end.conn.local)
+    name = f"<strong>{text(end.name)}</strong> " if end.name != address else ""
+    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)}", "end")
 
 
 def _lane(flow: Flow, way: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
 
 from .. import Connection
 from .._address import same
@@ -20,7 +19,8 @@ class Lens:
 
     Each direction shows where its bytes are: in the sender's output buffer (not sent yet; sent, not arrived), in the receiver's
     receive queue, in its Rust memory, taken by its program. Bytes are coloured and numbered by the ``send`` that brought them:
-    the last 64 sends of each end are remembered. TCP itself carries no such borders.
+    the last 64 sends of each end are remembered. TCP itself carries no such borders. An end is called as the variable that holds it, or,
+    where none does, by its address.
 
     Observed: the queues (SIOCOUTQ, SIOCOUTQNSD, FIONREAD, MSG_PEEK), the states (TCP_INFO). Counted by socklens: what was sent,
     taken and lies in Rust memory, and the borders of sends. Derived: which bytes are on the way, from all of these.
@@ -96,11 +96,11 @@ def both_ends(
 
 
 def pair_names(a: Connection, b: Connection, around: list[_names.Names]) -> tuple[str, str]:
-    """What the two ends are called in a picture."""
-    fallback: tuple[Literal["a"], Literal["b"]] = ("a", "b")
-    first = _names.name_of(a, around, fallback[0])
-    second = _names.name_of(b, around, fallback[1])
-    return (first, second) if first != second else fallback
+    """What the two ends are called in a picture: by their variables, or else by their own addresses."""
+    addresses = (str(a.local_addr), str(b.local_addr))
+    first = _names.name_of(a, around, addresses[0])
+    second = _names.name_of(b, around, addresses[1])
+    return (first, second) if first != second else addresses
 
 
 def _checked(end: object) -> Connection:

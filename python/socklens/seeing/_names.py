@@ -31,9 +31,31 @@ def _locals(frame: FrameType) -> Names:
 
 
 def name_of(thing: object, around: list[Names], fallback: str) -> str:
-    """The variable that holds it, or the fallback."""
+    """The variable that holds it, or its place in one that holds it among others, as ``clients[3]`` or ``server.clients[0]``; or the
+    fallback. The names are those of `sl.ports`.
+    """
     found = (name for names in around for name, value in list(names.items()) if value is thing)
-    return next((name for name in found if not name.startswith("_")), fallback)
+    name = next((name for name in found if _is_name(name)), None)
+    return name or _place_of(thing, around) or fallback
+
+
+def _is_name(name: str) -> bool:
+    """Whether a person has given it; pytest's ``@py_assert1`` is nobody's."""
+    return name.isidentifier() and not name.startswith("_")
+
+
+def _place_of(thing: object, around: list[Names]) -> str | None:
+    from .._ports._mine import sockets
+
+    # The variables closest to the call come first, and hide those of the same name.
+    closest: dict[str, object] = {}
+    for names in around:
+        closest |= {name: value for name, value in list(names.items()) if name not in closest and _is_name(name)}
+    for name, places, values in sockets(closest)[0]:
+        at = next((at for at, value in enumerate(values) if value is thing), None)
+        if name is not None and at is not None:
+            return name if places is None else f"{name}[{places[at]!r}]"
+    return None
 
 
 def other_end(conn: Connection, around: list[Names]) -> Connection | None:
