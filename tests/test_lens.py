@@ -151,10 +151,10 @@ def test_only_the_last_sends_are_remembered(pair: tuple[sl.Connection, sl.Connec
 
 def test_the_other_end_is_found_in_this_program(listener: sl.Listener) -> None:
     with sl.connect(listener.local_addr) as client:
-        with pytest.raises(ValueError, match="not accepted yet"):
-            sl.lens(client)
         with listener.accept(timeout=5):
             pass
+        with pytest.raises(ValueError, match="another program's, or closed"):
+            sl.lens(client)
         hidden = {"ends": [listener]}
         with sl.connect(listener.local_addr) as other, hidden["ends"][0].accept(timeout=5) as accepted:
             assert sl.lens(other).view.b.conn.local == accepted.local_addr
@@ -197,6 +197,33 @@ def test_a_servers_end_is_called_as_in_the_table_of_ports() -> None:
     with sl.Server(sl.Echo()) as server, sl.connect(server.local_addr) as client:
         eventually(lambda: server.clients)
         assert names(sl.lens(client)) == ("client", "server.clients[0]")
+
+
+def test_an_end_that_nobody_has_accepted_is_drawn_from_the_kernels_table(listener: sl.Listener) -> None:
+    with sl.connect(listener.local_addr) as b:
+        b.send(b"hello ")
+        b.send(b"world\n")
+        eventually(lambda: sl.lens(b).flows[0].law.queue == 12)
+        seen = sl.lens(b)
+        there, back = seen.flows
+        assert names(seen) == ("b", str(listener.local_addr))
+        assert (seen.holds, there.law.taken, there.law.outstanding) == (True, 0, there.law.both)
+        assert [(piece.send, piece.size) for piece in stage(there, Place.QUEUE).pieces] == [(1, 6), (2, 6)]
+        assert back.silent
+        for drawn in (repr(seen), seen._repr_html_()):
+            assert "nobody has accepted it yet" in drawn
+        with listener.accept(timeout=5) as a_for_b:
+            assert sl.lens(b).view.b.conn.local == a_for_b.local_addr
+            assert "nobody" not in repr(sl.lens(b))
+
+
+def test_a_client_that_left_before_it_was_accepted(listener: sl.Listener) -> None:
+    with sl.connect(listener.local_addr) as b:
+        b.send(b"hello")
+    eventually(lambda: sl.lens(b).view.b.conn.state == "CLOSE_WAIT")
+    seen = sl.lens(b)
+    there = seen.flows[0]
+    assert (there.law.queue, seen.holds) == (5, True), "a FIN is no byte"
 
 
 def names(of: sl.Lens) -> tuple[str, str]:

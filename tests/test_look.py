@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import flow
 import pytest
 import socklens as sl
 from helpers import eventually
@@ -77,6 +78,25 @@ def test_listeners_descriptors_and_ours_are_looked_at(
     assert sl.look(pair[0]).peer_addr == sl.look(pair[0].fileno()).peer_addr == pair[1].local_addr
     with socket.socket() as unconnected:
         assert (sl.look(unconnected).peer_addr, sl.look(unconnected).info) == (None, None)
+
+
+def test_a_connection_of_ours_keeps_its_totals_and_what_it_has_sent() -> None:
+    with flow.ends(recv_buffer=flow.SMALL, send_buffer=flow.SMALL) as (client, server):
+        sent = flow.stuff(client, server)
+        server.recv(100)
+        server.recv_until(server.peek(1)[:1])
+        here, there = sl.look(client), sl.look(server)
+        assert (here.totals, there.totals) == (client.totals, server.totals)
+        assert f"sent {sent:,} B" in repr(here)
+        assert f"sent</span> {sent:,} B" in here._repr_html_()
+        assert f"taken</span> {server.totals.read:,} B" in there._repr_html_()
+        assert here.output_buffer is not None
+        assert here.output_buffer.not_kept == 0
+        assert here.output_buffer.peek(10) == client.output_buffer.peek(10)
+        assert there.input_buffer is not None
+        assert there.input_buffer.rust == server.input_buffer.rust > 0
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        assert sl.look(plain).totals is None
 
 
 def test_an_asyncio_transport_is_looked_at() -> None:

@@ -4,6 +4,7 @@ waits for nothing and changes nothing; what is not known is None.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ class EndView:
     sends: SendsView | None = None
     foreign: bool = False
     """Not a socklens connection: nobody counts or copies what its program sends and reads."""
+    queued: int | None = None
+    """Bytes in the receive queue of an end that nobody has accepted yet: all that the kernel's table tells of it. None for any other."""
 
     @property
     def name(self) -> str:
@@ -78,7 +81,7 @@ def path_view(info: TcpInfo | None) -> PathView | None:
 def end_view(end: Connection | Look, name: str = "") -> EndView:
     """One look at one end."""
     if not isinstance(end, Connection):
-        return _foreign(end, name)
+        return _looked(end, name)
     totals = told(lambda: end.totals)
     sends = end._sends
     return EndView(
@@ -105,6 +108,33 @@ def pair_view(a: Connection, b: Connection, names: tuple[str, str] = ("a", "b"))
     return PairView(_with_output(first, outputs[0]), _with_output(second, outputs[1]), steady)
 
 
+def unaccepted_view(conn: Connection, name: str, row: Callable[[], tuple[str, int] | None]) -> PairView | None:
+    """One look at a connection whose other end waits in its listener's accept queue; None if it does not.
+
+    Args:
+        conn: the end that connected.
+        name: what it is called in a picture. The other end is called by its address.
+        row: tells the other end's state, and the bytes in its receive queue, as the kernel's table has them; None if no end waits.
+    """
+    other, steady = None, False
+    for _ in range(_TRIES):
+        before = conn.totals
+        output = _output_of(conn)
+        other = row()
+        end = end_view(conn, name)
+        steady = before == conn.totals
+        if steady or other is None:
+            break
+    if other is None:
+        return None
+    state, queued = other
+    # Nobody has its socket, so nothing was sent by it or taken from it.
+    waits = ConnectionView(conn.peer_addr, conn.local_addr, state, sent=0, received=0, name=str(conn.peer_addr))
+    return PairView(
+        _with_output(end, output), EndView(waits, taken=0, sends=SendsView(0, 0, ()), queued=queued), steady
+    )
+
+
 def _with_output(end: EndView, output: OutputView | None) -> EndView:
     return replace(end, conn=replace(end.conn, output=output))
 
@@ -113,14 +143,17 @@ def _output_of(conn: Connection) -> OutputView | None:
     return None if conn.closed else told(lambda: output_view(conn.output_buffer, CONTENT))
 
 
-def _foreign(look: Look, name: str) -> EndView:
-    seen, out = look.input_buffer, look.output_buffer
+def _looked(look: Look, name: str) -> EndView:
+    seen, out, totals = look.input_buffer, look.output_buffer, look.totals
     conn = ConnectionView(
         local=look.local_addr,
         peer=look.peer_addr,
         state=None if look.state is None else look.state.name,
         input=None if seen is None else told(lambda: input_view(seen, CONTENT)),
         output=None if out is None else told(lambda: output_view(out, CONTENT)),
+        sent=None if totals is None else totals.sent,
+        received=None if totals is None else totals.received,
         name=name,
     )
-    return EndView(conn, path_view(look.info), foreign=True)
+    taken = None if totals is None else totals.read - totals.put_back
+    return EndView(conn, path_view(look.info), taken, foreign=totals is None)

@@ -140,8 +140,9 @@ def check(sender: EndView, receiver: EndView, *, steady: bool = True) -> Law:
     """Checks that no byte is missing and none too many: sent = taken + Rust memory + receive queue + outstanding."""
     out, into = sender.conn.output, receiver.conn.input
     sent, taken = sender.conn.sent, receiver.taken
-    memory = None if into is None else into.rust
-    queue = None if into is None else into.kernel
+    memory, queue = (None, None) if into is None else (into.rust, into.kernel)
+    if receiver.queued is not None:
+        memory, queue = 0, receiver.queued
     outstanding = None if out is None else out.unacknowledged + (out.unsent or 0)
 
     def law(holds: bool | None, why: str = "", both: int = 0) -> Law:

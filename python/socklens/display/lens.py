@@ -11,6 +11,7 @@ from .glyphs import UNICODE, Glyphs
 from .rows import wrapped
 from .text import WIDTH
 
+UNACCEPTED = "nobody has accepted it yet"
 _LABEL = 26
 _LONGEST_LABEL = 40
 _COUNT = 12
@@ -68,7 +69,7 @@ def _end(end: EndView, g: Glyphs) -> str:
     address = str(end.conn.local)
     name = escape(end.name, ascii_only=g.ascii_only) if end.name != address else ""
     state = "closed" if end.conn.closed else end.conn.state or ""
-    return " ".join(filter(None, (name, address, state)))
+    return " ".join(filter(None, (name, address, state))) + ("" if end.queued is None else f", {UNACCEPTED}")
 
 
 def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from .ends import EndView, PairView
 from .flow import Flow, Piece, Place, Stage, flows
 from .forms import state_badge
-from .lens import law_mark, law_sentence, stage_name
+from .lens import UNACCEPTED, law_mark, law_sentence, stage_name
 from .markup import bar, element, facts, picture, text
 
 _MOST_PIECES = 6
@@ -29,7 +29,8 @@ def lens_body(view: PairView) -> str:
 def _end(end: EndView) -> str:
     address = str(end.conn.local)
     name = f"<strong>{text(end.name)}</strong> " if end.name != address else ""
-    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)}", "end")
+    note = "" if end.queued is None else element("span", UNACCEPTED, "note")
+    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)} {note}", "end")
 
 
 def _lane(flow: Flow, way: str) -> str:

@@ -7,10 +7,11 @@ import sys
 from .. import Connection
 from .._address import same
 from .._door import door
-from ..display.ends import PairView, pair_view
+from ..display.ends import PairView, pair_view, unaccepted_view
 from ..display.flow import Flow, flows
 from ..display.lens import lens_text
 from ..display.lens_html import lens_html
+from ..display.views import told
 from . import _names
 
 
@@ -56,7 +57,8 @@ def lens(a: Connection | tuple[Connection, Connection], b: Connection | None = N
     Args:
         a: one end, or a pair of both ends.
         b: the other end. Left out, it is looked for in this program by its four-tuple: among variables, the connections that
-            listeners accepted, and the clients of servers.
+            listeners accepted, and the clients of servers. If nobody has accepted it yet, the kernel's table tells what waits there
+            (sock_diag), and that is drawn.
 
     Returns:
         A frozen Lens.
@@ -67,14 +69,11 @@ def lens(a: Connection | tuple[Connection, Connection], b: Connection | None = N
     """
     around = _names.scopes(sys._getframe(1))
     with door:
-        a, b = both_ends(a, b, around)
-    return Lens(pair_view(a, b, pair_names(a, b, around)))
+        return Lens(_look(a, b, around))
 
 
-def both_ends(
-    a: Connection | tuple[Connection, Connection], b: Connection | None, around: list[_names.Names]
-) -> tuple[Connection, Connection]:
-    """The two ends that are meant."""
+def _look(a: Connection | tuple[Connection, Connection], b: Connection | None, around: list[_names.Names]) -> PairView:
+    """One look at the two ends that are meant."""
     if isinstance(a, (tuple, list)) and b is None and len(a) == 2:
         a, b = a
     a = _checked(a)
@@ -83,16 +82,35 @@ def both_ends(
     else:
         b = _names.other_end(a, around)
         if b is None:
-            raise ValueError(
-                f"lens: no connection of this program is the other end of {a.local_addr} -> {a.peer_addr}, as far as variables, "
-                "listeners and servers show: it is another program's, not accepted yet, or closed. Name it, lens(a, b), or look at "
-                "this end alone: sl.look(a)"
-            )
+            return _unaccepted(a, around)
     if not (same(a.local_addr, b.peer_addr) and same(a.peer_addr, b.local_addr)):
         raise ValueError(
             f"lens: these are not the two ends of one connection: {a.local_addr} -> {a.peer_addr} and {b.local_addr} -> {b.peer_addr}"
         )
-    return a, b
+    return pair_view(a, b, pair_names(a, b, around))
+
+
+def _unaccepted(conn: Connection, around: list[_names.Names]) -> PairView:
+    """The same where no object stands for the other end: it may wait in an accept queue."""
+    name = _names.name_of(conn, around, str(conn.local_addr))
+    seen = unaccepted_view(conn, name, lambda: told(lambda: _waiting(conn)))
+    if seen is None:
+        raise ValueError(
+            f"lens: no connection of this program is the other end of {conn.local_addr} -> {conn.peer_addr}, as far as variables, "
+            "listeners and servers show: it is another program's, or closed. Name it, lens(a, b), or look at this end alone: sl.look(a)"
+        )
+    return seen
+
+
+def _waiting(conn: Connection) -> tuple[str, int] | None:
+    """The state and the receive queue of the other end, if it waits to be accepted: a row of the kernel's table."""
+    from .._ports._look import look
+    from .._ports._row import Role
+
+    for row in look(conn.peer_addr.port):
+        if row.role is Role.WAITING and same(row.local, conn.peer_addr) and same(row.peer, conn.local_addr):
+            return row.state.name, row.recv_queue or 0
+    return None
 
 
 def pair_names(a: Connection, b: Connection, around: list[_names.Names]) -> tuple[str, str]:

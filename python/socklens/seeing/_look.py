@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .. import Address, Backlog, Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState
+from .. import Address, Backlog, Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState, Totals
 from .._socklens import _look
 from ..display.ends import EndView, end_view
 from ..display.forms import connection_html, listener_html
@@ -32,7 +32,8 @@ class Look:
     """A TCP socket at one moment, as the kernel tells it: prints as text, draws itself in a notebook.
 
     All of it is observed: getsockname(2), getpeername(2), TCP_INFO, FIONREAD, MSG_PEEK, SIOCOUTQ, SIOCOUTQNSD. What only the
-    program that uses the socket knows is not there: the content of its output buffer, what it has sent and read in all.
+    program that uses the socket knows is not there: the content of its output buffer, what it has sent and read in all. A socklens
+    connection counts and keeps that itself, so of one it is there.
     """
 
     __slots__ = {
@@ -44,6 +45,7 @@ class Look:
         "output_buffer": "What is not acknowledged (OutputBuffer); its content is not known. None where it is not connected.",
         "peer_addr": "The other end's endpoint; None where it is not connected.",
         "state": "Its state (TcpState); None where the system does not tell.",
+        "totals": "What a socklens connection has sent and received (Totals); None for any other socket: nobody counts it.",
     }
 
     local_addr: Address
@@ -53,12 +55,16 @@ class Look:
     input_buffer: InputBuffer | None
     output_buffer: OutputBuffer | None
     info: TcpInfo | None
+    totals: Totals | None
     _drawn: EndView | ListenerView
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, conn: Connection | None = None) -> None:
         self.local_addr, self.peer_addr, self.state, backlog, parts = _look(number)
         self.backlog = None if backlog is None else Backlog(*backlog)
         self.input_buffer, self.output_buffer, self.info = (None, None, None) if parts is None else parts
+        self.totals = None
+        if conn is not None:
+            self.totals, self.input_buffer, self.output_buffer = conn.totals, conn.input_buffer, conn.output_buffer
         self._drawn = self._listener() if self.backlog is not None else end_view(self, "socket")
 
     def _listener(self) -> ListenerView:
@@ -92,7 +98,7 @@ def look(x: HasFileno | HasSocket | int) -> Look:
     Raises:
         TypeError: it has no descriptor. ValueError: it is closed, or no TCP socket. OSError: ENOTSOCK, no socket at all; EBADF.
     """
-    return Look(_number(x))
+    return Look(_number(x), x if isinstance(x, Connection) else None)
 
 
 def _number(x: object) -> int:
