@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 from concurrent.futures import Future
 from dataclasses import replace
@@ -325,6 +326,42 @@ def test_text_keeps_its_width_and_escapes(seen: PairView, glyphs: Any, width: in
     assert "\x1b" not in text
     assert text == lens_text(seen, width, glyphs)
     assert text.isascii() or glyphs is UNICODE
+
+
+def small_beside_large() -> PairView:
+    """Sends of 5, 60,000 and 3 bytes in one receive queue."""
+    seen = view(sent=60_008, kernel=60_008)
+    content = b"hello" + bytes(60_000) + b"bye"
+    sending = replace(seen.a, sends=SendsView(60_008, 3, (5, 60_005, 60_008)))
+    reading = replace(seen.b, conn=replace(seen.b.conn, input=InputView(0, 60_008, 131_072, content)))
+    return PairView(sending, reading)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_small_send_is_seen_beside_a_large_one(width: int) -> None:
+    seen = small_beside_large()
+    text = lens_text(seen, width)
+    for shown in ('#1 "hello"', "#2 ", '#3 "bye"'):
+        assert shown in text
+    assert "60,008 B" in text
+    least = re.findall(r'min-width:(\d+)ch"><b>#(\d)</b> <code>([^<]*)', lens_html(seen))
+    for columns, number, content in least:
+        assert int(columns) > len(f"#{number} ") + min(len(content), 6), "room for its number and its bytes"
+    assert [number for _, number, _ in least] == ["1", "2", "3"]
+
+
+def test_text_and_html_have_one_direction() -> None:
+    seen = view(sent=12, kernel=12)
+    for pair in (seen, PairView(seen.b, seen.a)):
+        text, html = lens_text(pair), lens_html(pair)
+        assert "b ───► a" in text
+        assert "b → a" in html
+        assert "a → b" in html
+        assert "←" not in html
+        for drawn in (text, html):
+            places = ["not sent yet", "sent, not arrived", "receive queue", "taken by a"]
+            assert sorted(places, key=drawn.index) == places
+            assert drawn.index("#1") < drawn.index("#2"), "as recv will return them"
 
 
 @pytest.mark.parametrize("seen", SCENES)

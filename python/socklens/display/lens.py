@@ -84,31 +84,40 @@ def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:
     for stage, label in zip(shown, labels, strict=True):
         count = "unknown" if stage.count is None else f"{stage.count:,} B"
         line = f"  {pad(label, beside, g.ellipsis)}{count:>{_COUNT}}"
-        if stage.place is Place.QUEUE and stage.count is not None and stage.capacity is not None:
-            line += f" of {stage.capacity:,}"
-        content = _content(stage, g)
+        capacity = "" if stage.capacity is None else f" of {stage.capacity:,}"
+        if stage.place is Place.QUEUE and stage.count is not None and cells(line + capacity) <= width:
+            line += capacity
+        content = _content(stage, width - 4, g)
         if content and cells(line) + 2 + cells(content) <= width:
             lines.append(f"{line}  {content}")
         else:
-            lines += [line, *(["    " + cut(content, width - 4, g.ellipsis)] if content else [])]
+            lines += [line, *(["    " + content] if content else [])]
     text = f"{law_mark(flow.law)} {law_sentence(flow.law, sender, receiver)}"
     if g.ascii_only:
         text = text.replace("✓", "ok:").replace("✗", "WRONG:").replace("≠", "is not")
     return [*lines, *("  " + row for row in wrapped(text.split(), width - 2, gap=" "))]
 
 
-def _content(stage: Stage, g: Glyphs) -> str:
+def _content(stage: Stage, room: int, g: Glyphs) -> str:
+    """The oldest pieces, each with its number and with as much of its bytes as leaves room for the others."""
     if stage.place is Place.TAKEN:
         return ""
-    pieces = stage.pieces
-    shown = [_piece(piece, g) for piece in pieces[:_MOST_PIECES]]
-    more = len(pieces) - len(shown)
-    return "  ".join([*shown, *([f"and {more} more"] if more else [])])
+    shown = [_forms(piece, g) for piece in stage.pieces[:_MOST_PIECES]]
+    more = len(stage.pieces) - len(shown)
+    last = [f"and {more} more"] if more else []
+    while cells(line := "  ".join([*(forms[0] for forms in shown), *last])) > room:
+        widest = max((forms for forms in shown if len(forms) > 1), key=lambda forms: cells(forms[0]), default=None)
+        if widest is None:
+            return cut(line, room, g.ellipsis)
+        widest.pop(0)
+    return line
 
 
-def _piece(piece: Piece, g: Glyphs) -> str:
+def _forms(piece: Piece, g: Glyphs) -> list[str]:
+    """A piece in words, the longest first, with ever fewer bytes of it."""
     number = "older" if piece.send is None else f"#{piece.send}"
-    if not piece.first:
-        return number
-    text = quoted(piece.first[:_PREVIEW], ascii_only=g.ascii_only)
-    return f"{number} {text}" if piece.size <= _PREVIEW else f"{number} {text[:-1]}{g.ellipsis}"
+    forms = []
+    for count in range(min(len(piece.first), _PREVIEW), 0, -1):
+        text = quoted(piece.first[:count], ascii_only=g.ascii_only)
+        forms.append(f"{number} {text}" if piece.size <= count else f"{number} {text[:-1]}{g.ellipsis}")
+    return [*forms, number]

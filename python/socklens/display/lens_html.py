@@ -4,13 +4,17 @@ was taken, with every byte in the colour, the pattern and the number of its send
 
 from __future__ import annotations
 
+import html
+
 from .ends import EndView, PairView
+from .escape import cells, escape
 from .flow import Flow, Piece, Place, Stage, flows
 from .forms import state_badge
 from .lens import UNACCEPTED, law_mark, law_sentence, stage_name
 from .markup import bar, element, facts, picture, text
 
 _MOST_PIECES = 6
+_LEAST = 8  # columns that the content of a send gets, however small its share
 _LOOKS = 24  # pairs of colour and pattern before one comes again
 
 
@@ -23,7 +27,7 @@ def lens_body(view: PairView) -> str:
     """The picture without its style, to be part of another."""
     there, back = flows(view)
     head = element("div", _end(view.a) + element("span", "⇄", "between", aria_hidden="true") + _end(view.b), "ends")
-    return head + _lane(there, "there") + _lane(back, "back")
+    return head + _lane(there) + _lane(back)
 
 
 def _end(end: EndView) -> str:
@@ -33,23 +37,23 @@ def _end(end: EndView) -> str:
     return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)} {note}", "end")
 
 
-def _lane(flow: Flow, way: str) -> str:
+def _lane(flow: Flow) -> str:
+    """One direction, from the sender at the left to the receiver at the right, as in the text form."""
     sends = [] if flow.sends is None else [("sends", f"{flow.sends:,}")]
     sent = [] if flow.law.sent is None else [("sent", f"{flow.law.sent:,} B")]
-    arrow = "→" if way == "there" else "←"
-    left, right = (flow.sender, flow.receiver) if way == "there" else (flow.receiver, flow.sender)
-    title = f"<strong>{text(left)} {arrow} {text(right)}</strong>{facts([*sent, *sends])}"
+    title = f"<strong>{text(flow.sender)} → {text(flow.receiver)}</strong>"
     if flow.silent:
-        quiet = f"<strong>{text(left)} {arrow} {text(right)}</strong> {element('span', 'nothing sent yet', 'note')}"
+        quiet = f"{title} {element('span', 'nothing sent yet', 'note')}"
         return element("div", element("div", quiet, "lane-title"), "lane")
+    title += facts([*sent, *sends])
     out = [stage for stage in flow.stages if stage.place not in (Place.QUEUE, Place.MEMORY, Place.TAKEN)]
     into = [stage for stage in flow.stages if stage.place in (Place.QUEUE, Place.MEMORY)]
     taken = flow.stages[-1]
     groups = (
         _group(f"{flow.sender}'s output buffer", out, flow),
-        element("div", arrow, "arrow", aria_hidden="true"),
+        element("div", "→", "arrow", aria_hidden="true"),
         _group(f"{flow.receiver}'s input buffer", into, flow),
-        element("div", arrow, "arrow", aria_hidden="true"),
+        element("div", "→", "arrow", aria_hidden="true"),
         _taken(taken, flow),
     )
     kind = "ok" if flow.law.holds else "wrong" if flow.law.holds is False else "unknown"
@@ -58,7 +62,7 @@ def _lane(flow: Flow, way: str) -> str:
         f"<strong>{law_mark(flow.law)}</strong> {text(law_sentence(flow.law, flow.sender, flow.receiver))}",
         f"law law-{kind}",
     )
-    lane = element("div", "".join(groups), f"stages stages-{way}")
+    lane = element("div", "".join(groups), "stages")
     return element("div", element("div", title, "lane-title") + lane + law, "lane")
 
 
@@ -117,7 +121,7 @@ def _taken(stage: Stage, flow: Flow) -> str:
 
 
 def _blocks(stage: Stage) -> list[str]:
-    """The oldest pieces, and the newest if some between them have no room."""
+    """The oldest pieces, and the newest if some between them have no room; from left to right as recv will return them."""
     pieces = stage.pieces
     blocks = [_block(piece, stage.place) for piece in pieces[:_MOST_PIECES]]
     if len(pieces) > _MOST_PIECES:
@@ -140,6 +144,9 @@ def _block(piece: Piece, place: Place) -> str:
     if place is Place.IN_BOTH:
         kind += " block-ghost"
     size = f"{piece.size:,} B"
-    inner = f"<b>{number}</b> <code>{text(piece.first[:24])}</code>" if piece.first else f"<b>{number}</b>"
+    content = escape(piece.first[:24])
+    inner = f"<b>{number}</b> <code>{html.escape(content)}</code>" if content else f"<b>{number}</b>"
+    # A few bytes beside many keep the room for what they say; the many give it.
+    least = len(number) + 1 + min(cells(content) + 1, _LEAST) if content else len(number) + 1
     title = f"{size} {told}: bytes {piece.start:,} to {piece.stop - 1:,} of the stream"
-    return element("span", inner, kind, title=title, style=f"flex-grow:{piece.size}")
+    return element("span", inner, kind, title=title, style=f"flex-grow:{piece.size};min-width:{least}ch")
