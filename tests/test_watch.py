@@ -81,6 +81,28 @@ def test_it_moves_and_ends_with_its_objects(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_is_closed_is_said_to_be_closed_with_its_last_totals() -> None:
+    client, server = sl.pair()
+    client.send(b"hello")
+    eventually(lambda: len(server.input_buffer) == 5)
+    server.recv(3)
+    server.send(b"ok")
+    eventually(lambda: len(client.input_buffer) == 2)
+    watch = sl.watch(client, server)
+    server.close()
+    client.close()
+    text = " ".join(repr(watch).split())
+    assert "5 sent, 3 taken; server is closed: what it had not read is gone." in text
+    assert "2 sent, 0 taken; client is closed: what it had not read is gone." in text
+    assert "server's receive queue closed" in text
+    for drawn in (text, watch._repr_html_().partition("</style>")[2]):
+        assert "?" not in drawn
+        assert "unknown" not in drawn
+        assert "5 sent, 3 taken" in drawn
+    assert ">closed<" in watch._repr_html_()
+    assert "total sent 5 B, taken 0 B" in repr(sl.watch(client))
+
+
 @pytest.mark.usefixtures("in_a_notebook")
 def test_an_export_has_a_picture_beside_the_widget(
     pair: tuple[sl.Connection, sl.Connection], monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,8 @@ class Stage:
     count: int | None
     pieces: tuple[Piece, ...] = ()
     capacity: int | None = None
+    instead: str = "unknown"
+    """What stands where the count is not known: "closed" where the end is, and its buffers are no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Law:
     both: int
     """Bytes that are still in the sender's output buffer and already in the receiver's hands: counted once."""
     why: str = ""
+    over: bool = False
+    """An end is closed, so that no more will be known than how much was sent and taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,9 @@ def flow(sender: EndView, receiver: EndView, *, steady: bool = True) -> Flow:
 
     def stage(place: Place, start: int | None, count: int | None, content: bytes, capacity: int | None = None) -> Stage:
         if count is None:
-            return Stage(place, None, (), capacity)
+            at_receiver = place in (Place.QUEUE, Place.MEMORY, Place.TAKEN)
+            closed = (receiver if at_receiver else sender).conn.closed
+            return Stage(place, None, (), capacity, "closed" if closed and place is not Place.TAKEN else "unknown")
         base = 0 if start is None else start
         known = borders if start is not None else []
         return Stage(place, count, tuple(_pieces(base, base + count, content, known)), capacity)
@@ -145,16 +151,20 @@ def check(sender: EndView, receiver: EndView, *, steady: bool = True) -> Law:
         memory, queue = 0, receiver.queued
     outstanding = None if out is None else out.unacknowledged + (out.unsent or 0)
 
-    def law(holds: bool | None, why: str = "", both: int = 0) -> Law:
-        return Law(holds, sent, taken, memory, queue, outstanding, both, why)
+    def law(holds: bool | None, why: str = "", both: int = 0, *, over: bool = False) -> Law:
+        return Law(holds, sent, taken, memory, queue, outstanding, both, why, over)
 
     if sent is None or taken is None:
         return law(None, f"only socklens connections count what they {'send' if sent is None else 'take'}")
     if memory is None or queue is None:
-        return law(True) if sent == taken else law(None, f"{receiver.name} is closed: what it had not read is gone")
+        if sent == taken:
+            return law(True)
+        return law(None, f"{receiver.name} is closed: what it had not read is gone", over=receiver.conn.closed)
     arrived = taken + memory + queue
     if outstanding is None:
-        return law(True if arrived == sent else None, "" if arrived == sent else f"{sender.name} is closed")
+        if arrived == sent:
+            return law(True)
+        return law(None, f"{sender.name} is closed: what it still had to send is not seen", over=sender.conn.closed)
     both = arrived + outstanding - sent
     if 0 <= both <= (out.unacknowledged if out is not None else 0):
         return law(True, both=both)

@@ -39,6 +39,8 @@ def law_sentence(law: Law, sender: str, receiver: str) -> str:
         right.append(f"{law.queue:,} in the receive queue")
     if law.outstanding is not None:
         right.append(f"{law.outstanding:,} outstanding")
+    if law.over:
+        return f"{law.sent:,} sent, {', '.join(right)}; {law.why}."
     text = f"{law.sent:,} sent {'=' if law.holds else '≠' if law.holds is False else '?'} {' + '.join(right)}"
     if law.holds and law.both:
         text += f" - {law.both:,} in both queues"
@@ -51,7 +53,9 @@ def law_sentence(law: Law, sender: str, receiver: str) -> str:
 
 
 def law_mark(law: Law) -> str:
-    """A sign for whether the count comes out even."""
+    """A sign for whether the count comes out even; a dash where an end is closed, and it can no longer be made."""
+    if law.over:
+        return "–"
     return "✓" if law.holds else "✗" if law.holds is False else "?"
 
 
@@ -82,7 +86,7 @@ def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:
     labels = [escape(stage_name(stage, flow), ascii_only=g.ascii_only) for stage in shown]
     beside = min(max(_LABEL, *map(cells, labels)), _LONGEST_LABEL, max(width - _COUNT - 2, 1))
     for stage, label in zip(shown, labels, strict=True):
-        count = "unknown" if stage.count is None else f"{stage.count:,} B"
+        count = stage.instead if stage.count is None else f"{stage.count:,} B"
         line = f"  {pad(label, beside, g.ellipsis)}{count:>{_COUNT}}"
         capacity = "" if stage.capacity is None else f" of {stage.capacity:,}"
         if stage.place is Place.QUEUE and stage.count is not None and cells(line + capacity) <= width:
@@ -94,7 +98,7 @@ def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:
             lines += [line, *(["    " + content] if content else [])]
     text = f"{law_mark(flow.law)} {law_sentence(flow.law, sender, receiver)}"
     if g.ascii_only:
-        text = text.replace("✓", "ok:").replace("✗", "WRONG:").replace("≠", "is not")
+        text = text.replace("✓", "ok:").replace("✗", "WRONG:").replace("–", "-").replace("≠", "is not")
     return [*lines, *("  " + row for row in wrapped(text.split(), width - 2, gap=" "))]
 
 

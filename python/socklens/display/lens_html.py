@@ -56,7 +56,7 @@ def _lane(flow: Flow) -> str:
         element("div", "→", "arrow", aria_hidden="true"),
         _taken(taken, flow),
     )
-    kind = "ok" if flow.law.holds else "wrong" if flow.law.holds is False else "unknown"
+    kind = "ok" if flow.law.holds else "wrong" if flow.law.holds is False else "over" if flow.law.over else "unknown"
     law = element(
         "div",
         f"<strong>{law_mark(flow.law)}</strong> {text(law_sentence(flow.law, flow.sender, flow.receiver))}",
@@ -79,7 +79,8 @@ def _group(title: str, stages: list[Stage], flow: Flow) -> str:
         label = f"{filled:,} of {capacity:,} B"
         level = bar(inside, capacity, label) + element("div", label, "count")
     elif not known:
-        level = element("div", "unknown", "count")
+        drawn = ""
+        level = element("div", stages[0].instead, "count")
     elif total == 0:
         level = element("div", "empty", "count")
     return element("div", element("div", text(title), "name") + element("div", drawn, "parts") + level, "stage")
@@ -96,7 +97,7 @@ _FILLS = {
 
 def _stage(stage: Stage, flow: Flow) -> str:
     name = stage_name(stage, flow)
-    count = "unknown" if stage.count is None else f"{stage.count:,} B"
+    count = stage.instead if stage.count is None else f"{stage.count:,} B"
     blocks = "".join(_blocks(stage))
     label = f"{name}: {count}"
     row = element("div", blocks, "blocks") if blocks else ""
@@ -111,7 +112,7 @@ def _stage(stage: Stage, flow: Flow) -> str:
 
 
 def _taken(stage: Stage, flow: Flow) -> str:
-    count = "unknown" if stage.count is None else f"{stage.count:,} B"
+    count = stage.instead if stage.count is None else f"{stage.count:,} B"
     last = stage.pieces[-1] if stage.pieces else None
     upto = ""
     if last is not None and last.send is not None:
