@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import socklens as sl
 from helpers import eventually
 from refusals import refused
 from serving import ask, client_of, echo_lines, serving
+from socklens._ports import PortTable
+from socklens.display.ports import drawing
 from socklens.display.roster import (
     ClientView,
     RosterView,
@@ -42,9 +45,9 @@ def view(**changes: object) -> ServerView:
 
 def test_a_roster_as_text() -> None:
     assert roster_text(RosterView((ANA, NOBODY), 1002)).splitlines() == [
-        " #  name  address          since     state        received         sent  waiting",
-        " 1  ana   127.0.0.1:50320  12:00:03  ESTABLISHED       6 B  1,234,567 B     99 B",
-        "12        [::1]:1          12:00:04  closed            0 B          0 B",
+        " #  name  address          since     state        taken         sent  unacked",
+        " 1  ana   127.0.0.1:50320  12:00:03  ESTABLISHED    6 B  1,234,567 B     99 B",
+        "12        [::1]:1          12:00:04  closed         0 B          0 B",
         "and 1,000 more",
     ]
     assert roster_text(RosterView((), 0)) == "<Roster: no clients>"
@@ -89,7 +92,7 @@ def test_real_ones(handler: Any) -> None:
         assert repr(client) == f"<Client 1 'ana' {conn.local_addr}, ESTABLISHED>"
         assert repr(server).endswith(", 1 client>")
         head, row = repr(server.clients).splitlines()
-        assert head.split() == ["#", "name", "address", "since", "state", "received", "sent", "waiting"]
+        assert head.split() == ["#", "name", "address", "since", "state", "taken", "sent", "unacked"]
         assert row.split()[:3] == ["1", "ana", str(conn.local_addr)]
         assert row.split()[4:9] == ["ESTABLISHED", "6", "B", "6", "B"]
         assert "<td>ana</td>" in server.clients._repr_html_()
@@ -112,3 +115,13 @@ def test_a_roster_of_many_looks_at_the_first() -> None:
 def test_lazy_names_are_there_like_all_others() -> None:
     assert {"Client", "Dropped", "Roster", "Server", "ServerError"} <= set(dir(sl))
     refused(AttributeError, ["socklens", "'Sevrer'"], lambda: sl.Sevrer)
+
+
+def test_tables_have_one_word_for_one_count() -> None:
+    with serving(sl.LineEcho()) as server, client_of(server) as conn:
+        ask(conn, b"12345\n")
+        watched = re.findall(r"<th>([^<]*)</th>", sl.watch(server)._repr_html_())
+        listed = re.findall(r"<th[^>]*>([^<]*)</th>", server._repr_html_())
+    assert watched == ["peer", "state", "to read", "unacked", "taken", "sent"]
+    assert listed == ["#", "name", "address", "since", "state", "taken", "sent", "unacked"]
+    assert {"to read", "unacked"} <= set(drawing(PortTable()).head)

@@ -128,7 +128,7 @@ def connections_table(rows: Sequence[tuple[str, ConnectionView]], total: int) ->
     """Connections with their buffers, one a row, the first of `total`."""
     if not rows:
         return ""
-    words = "".join(f"<th>{word}</th>" for word in ("peer", "state", "in", "out", "taken", "sent"))
+    words = "".join(f"<th>{word}</th>" for word in ("peer", "state", "to read", "unacked", "taken", "sent"))
     body = "".join(_row(name, conn) for name, conn in rows)
     more = total - len(rows)
     told = element("div", f"and {more:,} more", "note") if more > 0 else ""

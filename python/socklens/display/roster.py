@@ -21,14 +21,15 @@ MOST_LISTED = 20
 """Clients that a table shows: a server may have thousands."""
 
 _LONGEST_NAME = 24
-_HEAD = ("#", "name", "address", "since", "state", "received", "sent", "waiting")
+_HEAD = ("#", "name", "address", "since", "state", "taken", "sent", "unacked")
 _NUMBERS = (0, 5, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientView:
-    """A client at one moment; bytes as the server's end has counted them. `waiting` is what its output buffer holds: not yet
-    acknowledged, or not even taken because the client does not read; None where that is not known.
+    """A client at one moment; bytes as the server's end has counted them: `taken` out of its receive queue, and sent. `unacked` is what
+    its output buffer holds: the client has not acknowledged it yet, which it may do a moment after it has it (a delayed ACK), or does
+    not read; None where that is not known. The words are those of `sl.ports` and of what is watched.
     """
 
     number: int
@@ -36,9 +37,9 @@ class ClientView:
     address: str
     since: str
     state: str
-    received: int
+    taken: int
     sent: int
-    waiting: int | None = 0
+    unacked: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ def client_view(client: Client) -> ClientView:
         address=str(client.peer_addr),
         since=f"{client.since:%H:%M:%S}",
         state="closed" if client.conn.closed else state or "",
-        received=0 if totals is None else totals.received,
+        taken=0 if totals is None else totals.received,
         sent=0 if totals is None else totals.sent,
-        waiting=None if client.conn.closed else told(lambda: len(client.conn.output_buffer)),
+        unacked=None if client.conn.closed else told(lambda: len(client.conn.output_buffer)),
     )
 
 
@@ -151,8 +152,8 @@ def _count(number: int, what: str) -> str:
 def _row(client: ClientView) -> tuple[str, ...]:
     name = "" if client.name is None else cut(escape(client.name), _LONGEST_NAME)
     facts = (client.address, client.since, client.state)
-    waiting = "" if client.waiting is None else f"{client.waiting:,} B"
-    return (str(client.number), name, *facts, f"{client.received:,} B", f"{client.sent:,} B", waiting)
+    unacked = "" if client.unacked is None else f"{client.unacked:,} B"
+    return (str(client.number), name, *facts, f"{client.taken:,} B", f"{client.sent:,} B", unacked)
 
 
 def _aligned(text: str, width: int, column: int) -> str:
