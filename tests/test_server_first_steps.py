@@ -45,6 +45,17 @@ def test_a_connection_of_somebody_else_is_refused(handler: Any, pair: tuple[sl.C
             refused(ValueError, ["neither end of a client of this server"], server.broadcast, b"", but=conn)
 
 
+def test_a_reader_finds_how_a_client_gets_its_name_and_is_found_by_it() -> None:
+    told = sl.Server.clients.__doc__ or ""
+    assert 'server.clients[conn].name = "ana"' in told
+    with sl.Server(sl.LineEcho()) as server, client_of(server) as conn:
+        ask(conn)
+        assert server.clients[conn].name is None, "nobody has a name by itself"
+        server.clients[conn].name = "ana"
+        assert server.clients["ana"].peer_addr == conn.local_addr
+        assert server.clients[server.clients["ana"].conn].name == "ana", "by either end"
+
+
 # What prints
 
 

@@ -47,7 +47,8 @@ class Client:
 
     @property
     def name(self) -> str | None:
-        """The name that it was given, or None. A handler sets it: ``server.clients[conn].name = "ana"``.
+        """The name that it was given, or None. A handler or anybody else sets it: ``server.clients[conn].name = "ana"``; then
+        ``server.clients["ana"]`` is this client. With `sl.Chat()` the first line that it sends is its name.
 
         Raises:
             TypeError: on setting, what is given is not text; bytes from a client need ``.decode()``.

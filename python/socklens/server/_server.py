@@ -257,7 +257,13 @@ class Server:
 
     @property
     def clients(self) -> Roster:
-        """Those whose handlers are at work now, oldest first: a snapshot, which prints as a table."""
+        """Those whose handlers are at work now, oldest first: a snapshot, which prints as a table.
+
+            server.clients[conn].name = "ana"       # gives a client a name; conn is either end of its connection
+            server.clients["ana"]                   # and finds it again: its Client, with .conn, .name, .since, .totals, .state
+
+        A client has no name until it gets one: from a handler, from the program, or in `sl.Chat()` by the first line that it sends.
+        """
         return Roster(() if self._engine is None else self._engine.clients())
 
     @property
