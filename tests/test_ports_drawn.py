@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import html
 import os
+import socket
 import sys
 
 import pytest
 import socklens as sl
+from kernel import kernel
 from socklens.display.escape import cells
 from socklens.display.ports import as_text, drawing
 from socklens.display.tables import Drawing, Group, text
@@ -63,6 +67,29 @@ def test_a_page_breaks_words_not_the_program() -> None:
         html = table._repr_html_()
         assert f"<td>{table[0].program} ({os.getpid()})</td>" in html
         assert '<td class="socklens-soft">`listener`' in html
+
+
+def test_a_notebooks_own_sockets_are_said_to_be_its() -> None:
+    with kernel() as notebook:
+        notebook.do("import socklens as sl, socket\nlistener = sl.listen(port=0)\nb = sl.connect(listener.local_addr)")
+        notebook.do("plain = socket.create_server(('127.0.0.1', 0))\ntable = sl.ports(mine=True)")
+        shown = notebook.do("display(table)").shown[0]
+        told = ast.literal_eval(
+            notebook.do("[(row.of_jupyter, row.owner.variable if row.owner else None) for row in table]").result
+        )
+    assert sorted(name for _, name in told if name) == ["b", "listener", "listener", "plain"]
+    assert {of_jupyter for of_jupyter, name in told if name} == {False}
+    assert {of_jupyter for of_jupyter, name in told if not name} == {True}, "nothing is left unexplained"
+    for drawn in shown["text/plain"], html.unescape(shown["text/html"]):
+        assert drawn.count("Jupyter's kernel") == len(told) - 4 + 1
+        assert "derived from its connection file" in drawn
+
+
+def test_without_a_notebook_nothing_is_its() -> None:
+    with sl.listen() as listener, socket.create_server(("127.0.0.1", 0)):
+        table = sl.ports(mine=True)
+        assert not any(row.of_jupyter for row in table)
+        assert "Jupyter" not in repr(sl.ports(listener.local_addr.port))
 
 
 @needs_terminal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import _cells
 from .._address import Address, queue_words
 from .._socklens import TcpState
+from ._jupyter import kernel_ports
 
 if TYPE_CHECKING:
     from .._socklens import _PortRow
@@ -79,6 +81,16 @@ class PortRow:
         # No line has made a server's client: one in Rust becomes Python's where it is first asked for, which may be anywhere.
         of_server = name is not None and "." in name
         return Owner(variable, None if site is None or of_server else _cells.describe(*site))
+
+    @property
+    def of_jupyter(self) -> bool:
+        """Whether it is a socket of the notebook's own kernel, in which this program runs. Derived: it is this process's, no variable has
+        it, and one of its ports is the kernel's, as in its connection file.
+        """
+        if self._told.pid != os.getpid() or self._told.owner is not None:
+            return False
+        peer = self.peer
+        return not kernel_ports().isdisjoint({self.local.port, 0 if peer is None else peer.port})
 
     @property
     def protocol(self) -> str:

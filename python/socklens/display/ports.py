@@ -23,6 +23,7 @@ _HEAD = ("local", "peer", "state", "program", "in this program", "role", "note",
 _NUMBERS = (7, 8)
 _GIVES = (8, 7, 5, 6, 1, 2, 4)  # who has the port is what such a table is for, so that goes last
 _OWNER = 4
+_JUPYTER = "Jupyter's kernel"
 _DIFF_HEAD = ("", *_HEAD[:7])
 
 
@@ -53,6 +54,10 @@ def drawing(table: PortTable, most: int | None = MOST_LISTED) -> Drawing:
         groups.append(Group(tuple(_cells(row) for row in shown), title, more))
     shown_rows = sum(len(group.rows) for group in groups)
     below = [f"the first {shown_rows:,} of {_count(table)}" if shown_rows < len(table) else _count(table)]
+    if any(row.of_jupyter for row in table):
+        below.append(
+            f"{_JUPYTER}: the notebook's own sockets, by which its cells are run; derived from its connection file"
+        )
     below += _below(table)
     return Drawing(_HEAD, tuple(groups), _NUMBERS, below=tuple(below), gives=_GIVES, shortens=_OWNER, soft=(4, 5, 6))
 
@@ -72,12 +77,16 @@ def _cells(row: PortRow) -> tuple[str, ...]:
         "" if row.peer is None else str(row.peer),
         row.state.name,
         program or ("?" if row.is_nameless else ""),
-        "" if row.owner is None else str(row.owner),
+        _owner(row),
         "" if row.role is None else row.role.value,
         row.note,
         _bytes(row.recv_queue),
         _bytes(row.send_queue),
     )
+
+
+def _owner(row: PortRow) -> str:
+    return _JUPYTER if row.of_jupyter else "" if row.owner is None else str(row.owner)
 
 
 def _bytes(count: int | None) -> str:
