@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 from socklens import Address
 from socklens.display import show, text
 from socklens.display.buffers import Buffer
+from socklens.display.ends import EndView, PairView, PathView
 from socklens.display.escape import cells, cut, escape, pad, quoted
+from socklens.display.forms import connection_html
 from socklens.display.glyphs import ASCII, UNICODE, Glyphs
+from socklens.display.lens import lens_text
+from socklens.display.lens_html import lens_html
 from socklens.display.screen import Screen
 from socklens.display.views import ConnectionView, InputView, ListenerView, OutputView, View, view_of
 
@@ -59,6 +63,7 @@ SCENES: dict[str, list[View]] = {
     "everything": [LISTENER, connection(), connection(B, A, b"", "b"), connection(peer=C, name="a_for_c")],
     "long addresses": [connection(LONG, LONG), connection(LONG, LONG, name="other")],
     "closed": [replace(connection(), closed=True, state="TIME_WAIT", input=None, output=None)],
+    "the other end has finished": [replace(connection(), state="CLOSE_WAIT"), connection(B, A, b"", "b")],
     "nothing known": [ConnectionView(local=A, peer=None, state=None), ListenerView(local=A, state=None)],
 }
 
@@ -250,6 +255,35 @@ def test_closed_is_said_and_unknown_is_absent() -> None:
         assert "None" not in unknown
         assert " B" not in unknown
         assert "backlog" not in unknown
+
+
+def test_a_state_that_waits_for_this_program_says_so() -> None:
+    waiting = replace(connection(), state="CLOSE_WAIT")
+    words = "the other end has finished; this end has not closed yet"
+    assert words in text.connection(waiting)
+    beside = [
+        row.split("│")[1].strip() for row in text.ends(waiting, connection(B, A, b"", "b"), 100).split("\n")[1:-1]
+    ]
+    assert words in " ".join(beside)
+    for shown in (waiting, replace(waiting, closed=True), connection()):
+        assert (words in connection_html(EndView(shown))) == (shown is waiting)
+        pair = PairView(EndView(shown), EndView(connection(B, A, b"", "b")))
+        assert (words in lens_text(pair, 100)) == (shown is waiting)
+        assert (words in lens_html(pair)) == (shown is waiting)
+
+
+@pytest.mark.parametrize(
+    ("rtt", "rttvar", "shown"),
+    [
+        (5180, 10_300, "5,180 ± 10,300 µs"),
+        (17, 8, "17 ± 8 µs"),
+        (45_300, 12_000, "45.3 ± 12.0 ms"),
+        (45_300, 0, "45,300 ± 0 µs"),
+    ],
+)
+def test_a_round_trip_has_one_unit(rtt: int, rttvar: int, shown: str) -> None:
+    path = PathView(rtt, rttvar, None, None, None, None, None)
+    assert f"round trip</span> {shown}<" in connection_html(EndView(connection(), path))
 
 
 def test_line_is_one_line() -> None:

@@ -29,13 +29,15 @@ def connection_body(end: EndView) -> str:
     head = f"{name}<code>{text(str(conn.local))}</code> ⇄ <code>{text(peer)}</code> {state_badge(conn)}"
     rows = (input_rows(conn.input) if conn.input else "") + (output_rows(conn.output) if conn.output else "")
     buffers = element("div", rows, "buffers") if rows else ""
-    return element("div", head, "head") + buffers + facts([*_path(end.path), *_totals(end)])
+    waits = element("div", text(conn.waits_for), "note") if conn.waits_for else ""
+    return element("div", head, "head") + waits + buffers + facts([*_path(end.path), *_totals(end)])
 
 
 def state_badge(view: ConnectionView | ListenerView) -> str:
     """The TCP state, as a word in a frame."""
     if not view.closed:
-        return element("span", text(view.state), f"state state-{_mood(view.state)}") if view.state else ""
+        meaning = {"title": view.waits_for} if isinstance(view, ConnectionView) and view.waits_for else {}
+        return element("span", text(view.state), f"state state-{_mood(view.state)}", **meaning) if view.state else ""
     word = "closed" if view.state in (None, "CLOSED") else f"closed · {view.state}"
     return element("span", text(word), "state state-over")
 
@@ -83,14 +85,17 @@ def _path(path: PathView | None) -> list[tuple[str, str]]:
     if path.own_window is not None:
         found.append(("own window", f"{path.own_window:,} B"))
     if path.rtt:
-        found.append(("round trip", f"{_time(path.rtt)} ± {_time(path.rttvar or 0)}"))
+        found.append(("round trip", _times(path.rtt, path.rttvar or 0)))
     if path.retransmitted is not None:
         found.append(("retransmitted", f"{path.retransmitted:,}"))
     return found
 
 
-def _time(microseconds: int) -> str:
-    return f"{microseconds:,} µs" if microseconds < 10_000 else f"{microseconds / 1000:,.1f} ms"
+def _times(microseconds: int, deviation: int) -> str:
+    """A time and its mean deviation, in one unit that shows both."""
+    if min(microseconds, deviation) < 10_000:
+        return f"{microseconds:,} ± {deviation:,} µs"
+    return f"{microseconds / 1000:,.1f} ± {deviation / 1000:,.1f} ms"
 
 
 def _totals(end: EndView) -> list[tuple[str, str]]:

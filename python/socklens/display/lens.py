@@ -22,7 +22,7 @@ _PREVIEW = 14
 def lens_text(view: PairView, width: int = WIDTH, glyphs: Glyphs = UNICODE) -> str:
     """The picture: a line for the two ends, and a block of lines for each direction."""
     heads = wrapped([_end(view.a, glyphs), glyphs.both, _end(view.b, glyphs)], width, gap="  ")
-    lines = [*heads]
+    lines = [*heads, *(row for end in (view.a, view.b) for row in _waits(end, width, glyphs))]
     for flow in flows(view):
         lines += _flow(flow, width, glyphs)
     return "\n".join(cut(line, width, glyphs.ellipsis) for line in lines)
@@ -74,6 +74,13 @@ def _end(end: EndView, g: Glyphs) -> str:
     name = escape(end.name, ascii_only=g.ascii_only) if end.name != address else ""
     state = "closed" if end.conn.closed else end.conn.state or ""
     return " ".join(filter(None, (name, address, state))) + ("" if end.queued is None else f", {UNACCEPTED}")
+
+
+def _waits(end: EndView, width: int, g: Glyphs) -> list[str]:
+    if not end.conn.waits_for:
+        return []
+    words = f"{escape(end.name, ascii_only=g.ascii_only)}: {end.conn.waits_for}".split()
+    return ["  " + row for row in wrapped(words, width - 2, gap=" ")]
 
 
 def _flow(flow: Flow, width: int, g: Glyphs) -> list[str]:

@@ -33,8 +33,10 @@ def lens_body(view: PairView) -> str:
 def _end(end: EndView) -> str:
     address = str(end.conn.local)
     name = f"<strong>{text(end.name)}</strong> " if end.name != address else ""
-    note = "" if end.queued is None else element("span", UNACCEPTED, "note")
-    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)} {note}", "end")
+    notes = [UNACCEPTED] if end.queued is not None else []
+    notes += [end.conn.waits_for] if end.conn.waits_for else []
+    told = "".join(element("span", text(note), "note") for note in notes)
+    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)} {told}", "end")
 
 
 def _lane(flow: Flow) -> str:

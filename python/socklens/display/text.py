@@ -66,6 +66,7 @@ def connection(view: ConnectionView, width: int = WIDTH, glyphs: Glyphs = UNICOD
     rows = [f"{'local':<{LABEL}}{view.local}  {glyphs.both}  peer {_or_unknown(view.peer)}"]
     if cells(rows[0]) > inner:
         rows = _address_rows(view, inner)
+    rows += _waits_rows(view, inner)
     buffers = _present(input_buffer(view, glyphs), output_buffer(view, glyphs))
     plan = layout(buffers, inner, _LONGEST_BAR)
     for buffer in buffers:
@@ -89,6 +90,7 @@ def ends(left: ConnectionView, right: ConnectionView, width: int = WIDTH, glyphs
     plan = layout(buffers, inner, inner)
     sections = (
         ("", _address_rows(left, inner), _address_rows(right, inner)),
+        ("", _waits_rows(left, inner), _waits_rows(right, inner)),
         (glyphs.to_left, _buffer_rows(left_in, plan, glyphs), _buffer_rows(right_out, plan, glyphs)),
         (glyphs.to_right, _buffer_rows(left_out, plan, glyphs), _buffer_rows(right_in, plan, glyphs)),
         ("", _total_rows(left, inner), _total_rows(right, inner)),
@@ -220,6 +222,10 @@ def _four_tuple(conn: ConnectionView, names: _Names, g: Glyphs) -> str:
 
 def _address_rows(view: ConnectionView, inner: int) -> list[str]:
     return labelled("local", [str(view.local)], inner) + labelled("peer", [_or_unknown(view.peer)], inner)
+
+
+def _waits_rows(view: ConnectionView, inner: int) -> list[str]:
+    return labelled("", view.waits_for.split(), inner, gap=" ")
 
 
 def _total_rows(view: ConnectionView, inner: int) -> list[str]:

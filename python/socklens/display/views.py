@@ -13,6 +13,9 @@ from .. import Address, Connection, InputBuffer, Listener, OutputBuffer
 FIRST_BYTES = 256
 """How many bytes of each buffer a view copies: more than a picture can show, little enough to be free."""
 
+CLOSE_WAIT = "the other end has finished; this end has not closed yet"
+"""What the state means to who reads it (RFC 9293 section 3.3.2)."""
+
 _T = TypeVar("_T")
 
 
@@ -57,6 +60,11 @@ class ConnectionView:
     sent: int | None = None
     received: int | None = None
     name: str = ""
+
+    @property
+    def waits_for(self) -> str:
+        """What is left to do in a state that waits for this program, in words; empty in any other."""
+        return CLOSE_WAIT if self.state == "CLOSE_WAIT" and not self.closed else ""
 
 
 @dataclass(frozen=True, slots=True)
