@@ -56,6 +56,12 @@ def test_all_is_complete_and_in_order() -> None:
     assert sl.__all__ == sorted(sl.__all__)
 
 
+def test_the_packages_help_lists_every_name_once_in_a_line_of_its_own() -> None:
+    told = re.findall(r"^    (\w+) {2,}(\S.{8,})$", sl.__doc__ or "", re.MULTILINE)
+    assert sorted(name for name, _ in told) == sorted({*sl.__all__, "aio", "check"} - {"__version__"})
+    assert not [words for _, words in told if words.endswith(".")], "in one style"
+
+
 @pytest.mark.parametrize("name", [name for name in sl.__all__ if name != "__version__"])
 def test_every_name_is_explained(name: str) -> None:
     value = getattr(sl, name)

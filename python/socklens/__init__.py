@@ -8,8 +8,89 @@
     b.send(b"hello")
     a_for_b.input_buffer, a_for_b.recv(1024)
 
-Every value shown is read from the kernel or counted by the calls themselves. Importing this package opens nothing and
-imports neither ``socket`` nor ``asyncio``; `Server` and its kin are imported when they are first used.
+Every value shown is read from the kernel or counted by the calls themselves. ``help(sl.connect)``, or ``sl.connect?`` in a notebook, tells
+more of each name.
+
+Opening sockets
+    listen               open a listener, which waits for clients
+    connect              connect to a listener
+    pair                 two connected ends, for experiments and tests
+    set_default_timeout  the timeout of all sockets that are made from now on
+    get_default_timeout  what it is now
+    aio                  ``await sl.aio.connect(...)``; ``conn.aio`` and ``listener.aio`` have the awaitable twins of all calls that wait
+
+What they are
+    Listener             a listening socket: accept, backlog, connections
+    Connection           one end of a connection: send, recv, both buffers, state, close
+    Lines                what ``conn.lines()`` returns
+    Address              an endpoint, ``(host, port)``
+    Backlog              a listener's accept queue, ``(waiting, limit)``
+    InputBuffer          what has come and was not read
+    OutputBuffer         what was sent and is not acknowledged
+    Totals               bytes over a connection's life
+    TcpState             a state of a TCP connection
+    TcpInfo              all that the kernel tells of a connection
+
+Serving many clients
+    Server               calls a handler with the connection of each client
+    servers              the servers that run now
+    Echo                 a handler in Rust: sends every byte back
+    LineEcho             a handler in Rust: sends every line back
+    Chat                 a handler in Rust: a chat room; the first line that a client sends is its name
+    Discard              a handler in Rust: takes every byte and answers nothing
+    Daytime              a handler in Rust: sends the date and time
+    OnMessage            a handler in Rust that calls a Python function for each message
+    Roster               the clients of a server: ``server.clients``
+    Client               one of them, with its name
+    Dropped              a client that the server has dropped: ``server.dropped``
+    ServerError          what a handler raised: ``server.errors``
+
+Seeing
+    lens                 both ends of a connection in one picture: where every byte is
+    look                 any socket, also one of Python's own
+    watch                a live picture in a notebook
+    record               records what happens in a ``with`` block, for a ladder diagram
+    Lens                 what ``lens`` returns
+    Look                 what ``look`` returns
+    Watch                what ``watch`` returns
+    Story                what ``record`` has recorded
+    Event                a call in a story
+    Ledger               which recv got which bytes of which send: ``story.ledger()``
+    Piece                a row of the ledger
+
+Ports and addresses
+    ports                the sockets of this machine, and who has them
+    port_check           what is known of one port
+    addresses            this machine's addresses
+    resolve              the addresses of a name
+    PortTable            what ``ports`` returns
+    PortRow              one socket in it
+    PortDiff             what has changed between two tables
+    PortCheck            what ``port_check`` returns
+    Role                 listener, accepted, not accepted yet, client or bound
+    AddressTable         what ``addresses`` returns
+    MachineAddress       one address in it
+    Resolved             what ``resolve`` returns
+
+When it fails
+    explain              why an error happened, with the evidence and the next step
+    explain_errors       shows that under every error of socklens
+    Diagnosis            what ``explain`` returns
+    Cause                its cause
+    Fact                 a piece of its evidence
+    ClosedError          a call on an object that this program has closed
+    FrameTooLongError    a line or frame is longer than the call allows; no byte is lost
+    IncompleteReadError  the peer finished inside a line or frame
+
+Trying programs
+    check                checks of a student's server or client: ``help(sl.check)``
+    Wire                 a relay that splits, delays, stalls and resets on purpose
+    WireConnection       one relayed connection
+    WireStory            what a wire did
+    WireEvent            one thing that it did
+
+Importing this package opens nothing and imports neither ``socket`` nor ``asyncio``; `Server` and its kin are imported when they are first
+used.
 """
 
 import sys as _sys
