@@ -5,6 +5,7 @@ was taken, with every byte in the colour, the pattern and the number of its send
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 
 from .ends import EndView, PairView
 from .escape import cells, escape
@@ -14,7 +15,7 @@ from .lens import UNACCEPTED, law_mark, law_sentence, stage_name
 from .markup import bar, element, facts, picture, text
 
 _MOST_PIECES = 6
-_LEAST = 8  # columns that the content of a send gets, however small its share
+_LEAST = 8  # a send whose content needs fewer columns gets them, however small its share
 _LOOKS = 24  # pairs of colour and pattern before one comes again
 
 
@@ -27,16 +28,23 @@ def lens_body(view: PairView) -> str:
     """The picture without its style, to be part of another."""
     there, back = flows(view)
     head = element("div", _end(view.a) + element("span", "⇄", "between", aria_hidden="true") + _end(view.b), "ends")
-    return head + _lane(there) + _lane(back)
+    notes = "".join(element("div", f"{text(name)}: {text(note)}", "note") for name, note in _notes(view))
+    return head + notes + _lane(there) + _lane(back)
+
+
+def _notes(view: PairView) -> Iterator[tuple[str, str]]:
+    """What there is to say of an end, below both: beside them it would part them."""
+    for end in (view.a, view.b):
+        if end.queued is not None:
+            yield end.name, UNACCEPTED
+        if end.conn.waits_for:
+            yield end.name, end.conn.waits_for
 
 
 def _end(end: EndView) -> str:
     address = str(end.conn.local)
     name = f"<strong>{text(end.name)}</strong> " if end.name != address else ""
-    notes = [UNACCEPTED] if end.queued is not None else []
-    notes += [end.conn.waits_for] if end.conn.waits_for else []
-    told = "".join(element("span", text(note), "note") for note in notes)
-    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)} {told}", "end")
+    return element("div", f"{name}<code>{text(address)}</code> {state_badge(end.conn)}", "end")
 
 
 def _lane(flow: Flow) -> str:
@@ -126,30 +134,35 @@ def _taken(stage: Stage, flow: Flow) -> str:
 def _blocks(stage: Stage) -> list[str]:
     """The oldest pieces, and the newest if some between them have no room; from left to right as recv will return them."""
     pieces = stage.pieces
-    blocks = [_block(piece, stage.place) for piece in pieces[:_MOST_PIECES]]
+    blocks = [_block(piece, stage) for piece in pieces[:_MOST_PIECES]]
     if len(pieces) > _MOST_PIECES:
         between = pieces[_MOST_PIECES - 2 : -1]
         size = sum(piece.size for piece in between)
         label = f"+{len(between)}"
         told = f"{len(between)} more sends, {size:,} B"
-        more = element("span", label, "block block-more", title=told, style=f"flex-grow:{size}")
-        blocks = [*blocks[: _MOST_PIECES - 2], more, _block(pieces[-1], stage.place)]
+        more = element("span", label, "block block-more", title=told, style=_width(size, stage))
+        blocks = [*blocks[: _MOST_PIECES - 2], more, _block(pieces[-1], stage)]
     return blocks
 
 
-def _block(piece: Piece, place: Place) -> str:
+def _width(size: int, stage: Stage, least: int = 0) -> str:
+    """A share of what the place holds: a row in which little stands is not filled by it. `least` columns it has in any case."""
+    return f"flex-grow:{size / (stage.count or size or 1):.6f}" + (f";min-width:{least}ch" if least else "")
+
+
+def _block(piece: Piece, stage: Stage) -> str:
     if piece.send is None:
         kind, number, told = "block block-older", "?", "by a send that is not remembered"
     else:
         look = piece.send % _LOOKS
         kind, number = f"block send-{look % 8} pattern-{look % 3}", f"#{piece.send}"
         told = f"by send #{piece.send}" + ("" if piece.whole else ", a part of it")
-    if place is Place.IN_BOTH:
+    if stage.place is Place.IN_BOTH:
         kind += " block-ghost"
     size = f"{piece.size:,} B"
     content = escape(piece.first[:24])
     inner = f"<b>{number}</b> <code>{html.escape(content)}</code>" if content else f"<b>{number}</b>"
     # A few bytes beside many keep the room for what they say; the many give it.
-    least = len(number) + 1 + min(cells(content) + 1, _LEAST) if content else len(number) + 1
+    least = len(number) + 1 + (cells(content) + 1 if cells(content) < _LEAST else _LEAST // 2 if content else 0)
     title = f"{size} {told}: bytes {piece.start:,} to {piece.stop - 1:,} of the stream"
-    return element("span", inner, kind, title=title, style=f"flex-grow:{piece.size};min-width:{least}ch")
+    return element("span", inner, kind, title=title, style=_width(piece.size, stage, least))
