@@ -15,6 +15,7 @@ use pyo3::types::PyBytes;
 use super::bytes::{copied_if_it_can_be, reading};
 use super::connection::Connection;
 use super::errors::made;
+use super::record::tell_of_handler;
 use crate::core::framing::{ByteOrder, Found, Framing, Prefixed, Until};
 use crate::core::server::{Client, Handler, LINE_LIMIT, Turn};
 
@@ -262,7 +263,11 @@ impl Handler for Calling {
         });
         self.messages = messages;
         if let Err(exception) = result {
-            let exception = Python::attach(|py| made(py, exception));
+            let exception = Python::attach(|py| {
+                let exception = made(py, exception);
+                tell_of_handler(client.conn, exception.value(py).as_any());
+                exception
+            });
             let name = turn.name_of(client);
             let raised = Raised { name, peer: client.conn.peer_addr(), exception, at: SystemTime::now() };
             let oldest = self.raised.lock().add(raised);

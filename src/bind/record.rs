@@ -10,6 +10,7 @@ use super::arguments::{Count, python_address};
 use super::connection::Connection;
 use super::info::State;
 use super::listener::Listener;
+use crate::core;
 use crate::core::record::{self, Event, Failure, Head, Moved, Notes, Way, Whose};
 use crate::core::state;
 
@@ -61,6 +62,27 @@ fn word(way: Way) -> &'static str {
         Way::In => "in",
         Way::Back => "back",
     }
+}
+
+/// The most characters of an exception's message that an event keeps.
+const LONGEST: usize = 200;
+
+/// Adds that the handler of the server that serves this connection has failed with this exception, if anybody records.
+pub(super) fn tell_of_handler(connection: &core::Connection, error: &Bound<'_, PyAny>) {
+    if !record::is_on() {
+        return;
+    }
+    let unknown = || "(its message cannot be had)".to_owned();
+    let text = error.str().map_or_else(|_| unknown(), |text| text.to_string_lossy().chars().take(LONGEST).collect());
+    let kind = error.get_type().name().map_or_else(|_| "Exception".to_owned(), |name| name.to_string_lossy().into_owned());
+    connection.tell_of_handler(Failure { kind: kind.into(), code: None, text });
+}
+
+/// As `tell_of_handler`, for handlers that Python calls.
+#[pyfunction]
+#[pyo3(name = "_record_handler")]
+pub(super) fn handler(connection: &Bound<'_, Connection>, error: &Bound<'_, PyAny>) {
+    tell_of_handler(&connection.get().core, error);
 }
 
 /// A call of a task that waits to try again, while somebody records.

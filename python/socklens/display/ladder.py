@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .escape import escape, quoted
+from .escape import cut, escape, quoted
 from .ladder_order import causes_first
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _REPEATS = 4  # so many rounds of the same calls become one
 _LONGEST_ROUND = 8
 _WORTH_TELLING = 0.001  # seconds
 _LEFT = ("not taken", "never read")
+_HANDLER = "handler"
+_MOST_SAID = 60  # characters of what a handler's exception says
 
 Kind = Literal["out", "in", "life", "error", "look"]
 Line = Literal["bytes", "pending", "inferred", "birth"]
@@ -130,7 +132,11 @@ def layout(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger,
         notes.append(f"{len(shown):,} calls are drawn in {len(items):,} rows: × tells how many are in one")
     marks = _marks(items, place)
     arrows = [*_bytes(ledger, of_event, place), *_inferred(items, actors, place)]
-    kinds = f"{_counted(len(events), 'call')} on {_counted(len(actors), 'socket')}; {ledger.sent:,} bytes sent, {ledger.taken:,} taken"
+    failed = sum(event.call == _HANDLER for event in events)
+    kinds = f"{_counted(len(events) - failed, 'call')} on {_counted(len(actors), 'socket')}"
+    kinds += f"; {ledger.sent:,} bytes sent, {ledger.taken:,} taken"
+    if failed:
+        kinds += f"; {_counted(failed, 'handler')} failed"
     if not events:
         kinds = "nothing happened: no call on a socket of socklens ended while this was recorded"
     return Layout(tuple(columns), tuple(times), tuple(marks), tuple(arrows), tuple(notes), kinds)
@@ -207,7 +213,8 @@ def _fold(events: Sequence[Event], place: Mapping[int, int]) -> list[_Item]:
             for item in items[start : start + stretch]:
                 first = item.events[0]
                 # How a connection begins and ends is not lost in a crowd.
-                alone = first.made in place or (first.direction is None and first.error is None and first.made is None)
+                of_life = first.direction is None and (first.error is None or first.call == _HANDLER)
+                alone = first.made in place or (of_life and first.made is None)
                 together.setdefault(first.number if alone else _token(first), _Item([])).events.extend(item.events)
             folded += together.values()
         stretch *= 2
@@ -298,6 +305,9 @@ def _text(events: Sequence[Event]) -> str:
             words.append(quoted(event.head[:12]) + ("…" if count > 12 else ""))
     if event.error is not None:
         words.append(escape(event.error))
+        if event.call == _HANDLER and event.message and len(events) == 1:
+            # A backslash stays: what a message quotes is escaped in it already.
+            words[-1] += ": " + cut(escape(event.message, keep="\\"), _MOST_SAID)
     elif event.end_of_stream and not count:
         words.append("end of stream")
     elif event.reset:

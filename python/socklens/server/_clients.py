@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .._errors import ClosedError
-from .._socklens import Connection
+from .._socklens import Connection, _record_handler
 from . import _broadcast
 from ._records import GOES_ON, TOO_SLOW, Dropped, Ledger, Left
 from ._refusing import Refuser
@@ -62,6 +62,7 @@ class Clients:
             )
         # What the server's own close has caused is no error of the handler.
         if error is not None and not (client.reason is not None and isinstance(error, ClosedError)):
+            _record_handler(client.conn, error)
             self._ledger.failed(client.who, error)
         self._ledger.leave(Left(client.peer_addr, unread(client.conn), datetime.now()))
         self._here.pop(client.number, None)

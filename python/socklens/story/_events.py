@@ -20,7 +20,8 @@ class Event:
     Attributes:
         number: its place in the story; numbers go on counting where a full recording has dropped its oldest events.
         call: the method's name: `connect`, `accept`, `sendall`, `recv_line`, …; `server recv` and its kin are a server's that runs
-            in Rust.
+            in Rust. `handler` is no call but a moment: the handler of the server that serves this connection has failed, with `error` and
+            `message`.
         socket: the socket's number: the same for all its calls, and no other's in this process.
         local: the socket's own endpoint (for a connect that failed: unknown).
         peer: the other endpoint; of an accept, the client's; None for a listener's other calls.
@@ -37,7 +38,7 @@ class Event:
             4.2.2.13).
         error: the class of the exception that it raised; "Interrupted" if that was a signal handler's own, KeyboardInterrupt most often.
         errno: the number that the kernel gave for the error.
-        message: the exception's message.
+        message: the exception's message; of a handler's, the first 200 characters.
         before: the state before the call, where it was looked at: shutdown, close, abort, wait_connected.
         after: the state after the call, where it was looked at: the opening calls, shutdown, an end of the stream, an error of the
             kernel's.

@@ -5,7 +5,7 @@ use socket2::Socket;
 
 use super::Connection;
 use crate::core::error::{Error, Result};
-use crate::core::record::{self, Call, Head, Moved, Notes, Way, Whose};
+use crate::core::record::{self, Call, Failure, Head, Moved, Notes, Way, Whose};
 use crate::core::state::TcpState;
 use crate::core::sys;
 
@@ -70,15 +70,20 @@ impl Connection {
     pub(super) fn tell_at_hand(&self, doing: &'static str, told: (i64, Head, usize)) {
         let (position, head, count) = told;
         let moved = Some(self.moved(Way::In, position, count));
-        record::at_once(doing, self.whose(), Notes { moved, head, ..Notes::default() }, false);
+        record::at_once(doing, self.whose(), Notes { moved, head, ..Notes::default() }, None, false);
     }
 
     /// Tells of what the server that drives it has moved. It is no call of the program's, and has none of its bytes to show.
     pub(super) fn tell_of_server(&self, doing: &'static str, way: Way, before: i64, count: usize) {
         if record::is_on() && count > 0 {
             let moved = Some(self.moved(way, before, count));
-            record::at_once(doing, self.whose(), Notes { moved, ..Notes::default() }, true);
+            record::at_once(doing, self.whose(), Notes { moved, ..Notes::default() }, None, true);
         }
+    }
+
+    /// Tells how the handler of the server that serves it has failed, at this moment. It is no call on the connection, but a thing that happened to it.
+    pub fn tell_of_handler(&self, failure: Failure) {
+        record::at_once("handler", self.whose(), Notes::default(), Some(failure), false);
     }
 
     /// Notes bytes at their place: `before` is what this connection had counted before them.
