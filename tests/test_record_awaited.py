@@ -167,17 +167,104 @@ def test_tasks_that_wait_at_once_keep_to_their_own_begin(run: Run) -> None:
         assert begin(early) < begin(late) < late.ended < early.ended
 
 
-def test_a_wait_that_began_before_the_recording_begins_with_it(pair: Pair, run: Run) -> None:
+@pytest.mark.parametrize("name", READS)
+def test_a_read_that_waited_before_the_recording_has_no_begin(name: str, pair: Pair, run: Run) -> None:
     client, server = pair
+    read, data = READS[name]
 
     async def main() -> Story:
-        task = asyncio.ensure_future(server.aio.recv())
+        task = asyncio.ensure_future(read(server))
         await asleep(task)
         with sl.record() as story:
-            client.send(b"x")
-            assert await task == b"x"
+            client.send(data)
+            assert b"pi" in await task
         return story
 
     story = run(main())
-    assert [event.call for event in story.events] == ["send", "recv"]
-    assert all(begin(event) >= 0 for event in story.events)
+    send, event = story.events
+    assert (send.call, event.began, event.seconds) == ("send", None, None)
+    assert (event.call, event.count, event.error) == (name, None if name == "peek" else len(data), None)
+    assert "[began before]" in str(story)
+
+
+def test_a_sendall_that_waited_before_keeps_the_bytes_of_all_its_tries(run: Run) -> None:
+    size = 600_000
+    with ends(recv_buffer=SMALL, send_buffer=SMALL) as (client, server):
+
+        async def main() -> Story:
+            task = asyncio.ensure_future(client.aio.sendall(stream(0, size)))
+            await asleep(task)
+            before = client.totals.sent
+            with sl.record() as story:
+                assert await server.aio.recv_exactly(size) == stream(0, size)
+                await task
+            event = the_one(story, "sendall", client)
+            assert (event.began, event.offset, event.count) == (None, before, size - before)
+            return story
+
+        read = the_one(run(main()), "recv_exactly", server)
+        assert read.began is not None, "it began in the recording's own time"
+
+
+def test_an_accept_and_a_connect_that_waited_before(listener: sl.Listener, run: Run) -> None:
+    async def main() -> Story:
+        task = asyncio.ensure_future(listener.aio.accept())
+        await asleep(task)
+        with sl.record() as story, await sl.aio.connect(listener.local_addr), await task:
+            pass
+        return story
+
+    story = run(main())
+    began = {event.call: event.began for event in story.events}
+    assert began["accept"] is None
+    assert began["connect"] is not None
+
+
+@pytest.mark.parametrize("name", READS)
+def test_one_that_is_cancelled_says_which_call_it_was(name: str, pair: Pair, run: Run) -> None:
+    _client, server = pair
+    read, _data = READS[name]
+
+    async def main() -> Story:
+        task = asyncio.ensure_future(read(server))
+        await asleep(task)
+        with sl.record() as story:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return story
+
+    (event,) = run(main()).events
+    assert (event.call, event.began, event.error) == (name, None, "CancelledError")
+    assert (event.local, event.peer) == (server.local_addr, server.peer_addr)
+
+
+def test_every_call_that_waits_has_its_name_when_it_is_cancelled(listener: sl.Listener, run: Run) -> None:
+    with ends(recv_buffer=SMALL, send_buffer=SMALL) as (client, _server):
+        much = bytes(600_000)
+
+        async def main() -> Story:
+            calls = (client.aio.sendall(much), client.aio.send_frame(much), listener.aio.accept())
+            tasks = [asyncio.ensure_future(call) for call in calls]
+            await asleep(*tasks)
+            with sl.record() as story:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            return story
+
+        assert {event.call for event in run(main()).events} == {"sendall", "send_frame", "accept"}
+
+
+def test_a_task_that_times_out_in_a_recording_that_began_later(pair: Pair, run: Run) -> None:
+    _client, server = pair
+
+    async def main() -> Story:
+        task = asyncio.ensure_future(server.aio.recv(timeout=0.2))
+        await asleep(task)
+        with sl.record() as story, pytest.raises(TimeoutError):
+            await task
+        return story
+
+    (event,) = run(main()).events
+    assert (event.call, event.began, event.error) == ("recv", None, "TimeoutError")

@@ -150,7 +150,7 @@ impl Listener {
 /// A connection that is being made in several steps.
 #[pyclass(frozen, module = "socklens._socklens", name = "_Connecting")]
 pub(super) struct Connecting {
-    core: core::Connecting,
+    pub(super) core: core::Connecting,
     site: Site,
 }
 

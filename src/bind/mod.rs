@@ -57,7 +57,7 @@ mod _socklens {
     #[pymodule_export]
     use super::receiving::Lines;
     #[pymodule_export]
-    use super::record::{Paused, Recording, clock, handler, number, number_of, paused, record_call};
+    use super::record::{Paused, Recording, clock, handler, number, number_of, paused, record_call, under_way};
     #[pymodule_export]
     use super::server::{Chat, Daytime, Discard, Echo, LineEcho, Reactor};
     #[pymodule_export]

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::arguments::{Count, python_address};
+use super::awaiting::Connecting;
 use super::connection::Connection;
 use super::info::State;
 use super::listener::Listener;
@@ -104,9 +105,9 @@ impl Paused {
         answer
     }
 
-    /// There is no other try, because of an exception of this class that says this.
-    fn end(&self, kind: String, text: String) {
-        self.0.lock().end(Failure { kind: kind.into(), code: None, text });
+    /// There is no other try of this call, because of an exception of this class that says this.
+    fn end(&self, call: String, kind: String, text: String) {
+        self.0.lock().end(call, Failure { kind: kind.into(), code: None, text });
     }
 }
 
@@ -115,6 +116,23 @@ impl Paused {
 #[pyo3(name = "_record_paused")]
 pub(super) fn paused() -> Option<Paused> {
     record::Paused::last().map(|paused| Paused(parking_lot::Mutex::new(*paused)))
+}
+
+/// The call of a task on this object whose tries so far nobody recorded; None if nobody records now, or there is nothing yet to record it of.
+#[pyfunction]
+#[pyo3(name = "_record_under_way")]
+pub(super) fn under_way(target: &Bound<'_, PyAny>) -> Option<Paused> {
+    if !record::is_on() {
+        return None;
+    }
+    let whose = if let Ok(connection) = target.cast::<Connection>() {
+        Some(connection.get().core.whose())
+    } else if let Ok(listener) = target.cast::<Listener>() {
+        Some(listener.get().core.whose())
+    } else {
+        target.cast::<Connecting>().ok().and_then(|connecting| connecting.get().core.whose())
+    };
+    whose.map(|whose| Paused(parking_lot::Mutex::new(record::Paused::under_way(whose))))
 }
 
 /// Nanoseconds on the clock of all recordings.

@@ -9,6 +9,7 @@ use super::connect::{Attempts, Opening, attempt, check_port, unfinished};
 use super::connection::Connection;
 use super::error::{Error, Result};
 use super::readiness::Readiness;
+use super::record::Whose;
 use super::resolve::Lookup;
 use super::wait::{Stop, Wait};
 
@@ -73,6 +74,14 @@ impl Connecting {
             Phase::Names(_, sources, Some(_)) => Ok(sources.as_ref().and_then(|sources| sources.ask(readiness))),
             Phase::Attempts(_, Some((_, connection))) => connection.ask_to_write(readiness, 0),
             _ => Ok(None),
+        }
+    }
+
+    /// Whose calls those of the attempt under way are; nobody's while names are looked up.
+    pub fn whose(&self) -> Option<Whose> {
+        match &*self.phase.lock() {
+            Phase::Attempts(_, Some((_, connection))) => Some(connection.whose()),
+            _ => None,
         }
     }
 

@@ -180,7 +180,8 @@ impl Listener {
         self.number
     }
 
-    fn whose(&self) -> Whose {
+    /// Whose calls its are.
+    pub fn whose(&self) -> Whose {
         Whose { socket: self.number, local: Some(self.local), peer: None }
     }
 

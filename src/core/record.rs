@@ -161,8 +161,8 @@ impl Call {
     fn so_far(self, call: &'static str, whose: Whose) -> Paused {
         let notes = NOTES.replace(self.outer).current();
         // Python may run something else between a task's resumption and its try: a destructor that closes another socket.
-        match self.resumed.filter(|before| before.call == call && before.whose.socket == whose.socket) {
-            Some(before) => Paused { notes: before.notes.and(notes), ..*before },
+        match self.resumed.filter(|before| before.is_of(call, whose)) {
+            Some(before) => Paused { call, notes: before.notes.and(notes), ..*before },
             None => Paused { call, whose, began: self.began, notes },
         }
     }
@@ -171,6 +171,7 @@ impl Call {
 /// A call of a task that waits to try again.
 #[derive(Clone, Copy, Debug)]
 pub struct Paused {
+    /// Empty while nobody knows.
     call: &'static str,
     whose: Whose,
     began: Option<u64>,
@@ -178,6 +179,15 @@ pub struct Paused {
 }
 
 impl Paused {
+    /// A call whose tries so far nobody recorded: when it began is not known, and only its next try says which call it is.
+    pub fn under_way(whose: Whose) -> Self {
+        Self { call: "", whose, began: None, notes: Notes::NONE }
+    }
+
+    fn is_of(&self, call: &str, whose: Whose) -> bool {
+        self.whose.socket == whose.socket && (self.call == call || self.call.is_empty())
+    }
+
     /// The call that this thread has paused last, if nobody has taken it yet.
     pub fn last() -> Option<Box<Self>> {
         PAUSED.take()
@@ -191,9 +201,10 @@ impl Paused {
         answer
     }
 
-    /// Ends it: there will be no other try.
-    pub fn end(&self, failure: Failure) {
-        keep(event(self.call.into(), self.began, now(), self.whose, self.notes, Some(failure)));
+    /// Ends it: there will be no other try. The caller says which call it is, if no try has.
+    pub fn end(&self, call: String, failure: Failure) {
+        let call = if self.call.is_empty() { call.into() } else { self.call.into() };
+        keep(event(call, self.began, now(), self.whose, self.notes, Some(failure)));
     }
 }
 

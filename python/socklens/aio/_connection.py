@@ -122,7 +122,7 @@ class AsyncConnection:
         here = conn.lines(max_bytes=max_bytes, keep_end=keep_end, timeout=TRY)
         seconds = timeout if timeout is ... else _seconds(timeout)
 
-        def attempt(*, timeout: float | _Try) -> bytes | None:
+        def next_line(*, timeout: float | _Try) -> bytes | None:
             return next(conn.lines(max_bytes=max_bytes, keep_end=keep_end, timeout=timeout), None)
 
         async def lines() -> AsyncIterator[bytes]:
@@ -134,14 +134,14 @@ class AsyncConnection:
                 except BlockingIOError:
                     tried = True  # what is raised later does not come "during the handling" of this
                 if tried:
-                    next_line = await later(conn, attempt, conn.timeout if seconds is ... else seconds)
+                    line_or_end = await later(conn, next_line, conn.timeout if seconds is ... else seconds)
                 else:
                     if seconds is not ...:
                         await let_others_run()
-                    next_line = await waited(conn, attempt, seconds)
-                if next_line is None:
+                    line_or_end = await waited(conn, next_line, seconds)
+                if line_or_end is None:
                     return
-                yield next_line
+                yield line_or_end
 
         return lines()
 

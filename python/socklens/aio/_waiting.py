@@ -10,11 +10,10 @@ import itertools
 import os
 import weakref
 from collections.abc import Callable
-from functools import partial
 from types import EllipsisType
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
-from .._socklens import Connection, _OnItsWay, _Readiness, _record_paused, _seconds, _Try
+from .._socklens import Connection, _OnItsWay, _Readiness, _record_paused, _record_under_way, _seconds, _Try
 
 if TYPE_CHECKING:
     from .._socklens import _Paused
@@ -28,6 +27,15 @@ TRY = _Try()
 # before it takes anything.
 turns = itertools.cycle(range(64))
 
+
+# Tries by names of their own, and the call that each is of.
+_CALLS = {
+    "_sendall_on": "sendall",
+    "_send_frame_on": "send_frame",
+    "_accept": "accept",
+    "next_line": "lines",
+    "step": "wait_connected",
+}
 
 # Seconds; as in src/core/spin.rs, where the reason is.
 _SPIN = 80e-6
@@ -81,24 +89,39 @@ async def later(
 ) -> T:
     """The same for a call that has been tried."""
     loop = _event_loop()
-    paused = _record_paused()
-    if paused is not None:
-        attempt = partial(_again, paused, attempt)
+    tries = _Tries(target, attempt, _record_paused())
     if seconds == 0:
         # For the exception that says so.
-        return attempt(timeout=0)
+        return tries(timeout=0)
     try:
-        return await _ready(loop, target, attempt, seconds, write, way)
+        return await _ready(loop, target, tries, seconds, write, way)
     except (asyncio.CancelledError, GeneratorExit) as error:
         # Whatever else ends it comes out of a try, which has told of it.
-        if paused is not None:
-            paused.end(type(error).__name__, "the task was cancelled while it waited")
+        tries.end(type(error).__name__, "the task was cancelled while it waited")
         raise
 
 
-def _again(paused: _Paused, attempt: Attempt[T], *, timeout: float | _Try) -> T:
-    """A try of a call that a recording shows as one, from its first try on."""
-    return paused.again(attempt, timeout)
+class _Tries(Generic[T]):
+    """The tries of a call after its first. A recording shows all as one call; one that began after the first has not seen its begin."""
+
+    __slots__ = ("_attempt", "_paused", "_target")
+
+    def __init__(self, target: Target, attempt: Attempt[T], paused: _Paused | None) -> None:
+        self._target = target
+        self._attempt = attempt
+        self._paused = paused
+
+    def __call__(self, *, timeout: float | _Try) -> T:
+        paused = self._paused = self._paused or _record_under_way(self._target)
+        return self._attempt(timeout=timeout) if paused is None else paused.again(self._attempt, timeout)
+
+    def end(self, kind: str, text: str) -> None:
+        """There will be no other: an exception of this class ends the wait."""
+        paused = self._paused or _record_under_way(self._target)
+        if paused is not None:
+            attempt: Any = self._attempt
+            name = getattr(attempt, "func", attempt).__name__
+            paused.end(_CALLS.get(name, name), kind, text)
 
 
 async def _ready(

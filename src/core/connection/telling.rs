@@ -110,7 +110,7 @@ impl Connection {
     }
 
     /// Whose calls its are.
-    pub(in crate::core) fn whose(&self) -> Whose {
+    pub fn whose(&self) -> Whose {
         Whose { socket: self.number, local: Some(self.local_addr()), peer: Some(self.peer_addr()) }
     }
 

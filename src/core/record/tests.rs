@@ -79,3 +79,20 @@ fn a_call_that_was_under_way_has_no_begin_and_no_notes_of_another_time() {
     let late = events.iter().find(|event| event.call == "late").unwrap();
     assert_eq!((late.began, late.end_seen, late.reset), (None, true, false));
 }
+
+#[test]
+fn a_task_that_waited_before_has_no_begin_whatever_call_it_is() {
+    let on = Recording::start(100_000);
+    let whose = Whose { socket: NOBODY.socket + 30, ..NOBODY };
+    let paused = Paused::under_way(whose);
+    paused.resumed(|| Call::begin_now().end("close", Whose { socket: whose.socket + 1, ..whose }, None));
+    paused.resumed(|| Call::begin_now().pause("sendall", whose));
+    let again = Paused::last().unwrap();
+    again.resumed(|| Call::begin_now().end("sendall", whose, None));
+    paused.end("recv".to_owned(), Failure { kind: "CancelledError".into(), code: None, text: String::new() });
+    let (_, events) = on.events(0);
+    let mut found = events.iter().filter(|event| event.socket / 10 == whose.socket / 10).map(|event| (&*event.call, event.began.is_some()));
+    assert_eq!(found.next(), Some(("close", true)));
+    assert_eq!(found.next(), Some(("sendall", false)));
+    assert_eq!(found.next(), Some(("recv", false)));
+}
