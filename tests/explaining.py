@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import socklens as sl
 from socklens._explain import _budget
+
+_UNKNOWN = re.compile(
+    r"\bNone\b|[Uu]nknown|not found|no variable|no process|without a name|``|(?<!b)\"\"|\bof \.|^\.|Wait 0 s|  |<.* object at"
+)
 
 
 def explained(kind: type[BaseException], call: Callable[..., object], /, *args: Any, **kwargs: Any) -> sl.Diagnosis:
@@ -21,7 +26,16 @@ def patiently(error: BaseException) -> sl.Diagnosis:
     """Explains it with all the time that it takes: what is seen must not depend on how busy this machine is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_budget, "LOOKING", 10.0)
-        return sl.explain(error)
+        return can_be_done(sl.explain(error))
+
+
+def can_be_done(diagnosis: sl.Diagnosis) -> sl.Diagnosis:
+    """A next step names nothing that is not known."""
+    step = diagnosis.next_step
+    assert step.strip()
+    if diagnosis.cause is not sl.Cause.NOT_TAKEN:  # those are the words of a message, which may be about None
+        assert not _UNKNOWN.search(step), step
+    return diagnosis
 
 
 def seen(diagnosis: sl.Diagnosis) -> str:

@@ -124,8 +124,8 @@ def in_use(case: Case) -> Verdict:
     if target is None:
         return Cause.ADDRESS_IN_USE, "Choose another port, or close what has this one"
     if target.port == 0:
-        low_high = _machine.setting(_machine.LOCAL_PORTS, case.budget)
-        case.saw(f"the kernel chooses ports from {' to '.join(map(str, low_high))}", _machine.LOCAL_PORTS)
+        if low_high := _machine.setting(_machine.LOCAL_PORTS, case.budget):
+            case.saw(f"the kernel chooses ports from {' to '.join(map(str, low_high))}", _machine.LOCAL_PORTS)
         return Cause.ADDRESS_IN_USE, "All ports that the kernel may choose are in use: close some sockets"
     listeners = [row for row in _tables.listeners(case.budget, target.port) if _collides(row.local, target)]
     if listeners:
@@ -148,8 +148,10 @@ def in_use(case: Case) -> Verdict:
     if len(rows) > _MOST:
         case.saw(f"and {len(rows) - _MOST} more connections of port {target.port}", _tables.TABLE)
     if rows and all(row.state == TcpState.TIME_WAIT for row in rows):
-        longest = max(row.seconds_left or 0 for row in rows)
-        return Cause.TIME_WAIT, f"Wait {longest:.0f} s, {_reuse(case)}or choose another port"
+        return Cause.TIME_WAIT, f"{_rest(rows)}, {_reuse(case)}or choose another port"
+    if rows and not any(row.inode for row in rows):
+        # Closed by its program already: the kernel alone has it until the peer has answered.
+        return Cause.ADDRESS_IN_USE, "Wait until the kernel has ended that connection, or choose another port"
     if rows:
         return Cause.ADDRESS_IN_USE, "Close that connection, or choose another port"
     for row in _tables.bound(case.budget, target):
@@ -191,10 +193,9 @@ def _source_taken(case: Case, source: Address, target: Address) -> Verdict:
         if same(row.local, source) and same(row.peer, target):
             _saw_connection(case, row)
             if row.state == TcpState.TIME_WAIT:
-                left = f"Wait {row.seconds_left:.0f} s" if row.seconds_left is not None else "Wait a minute"
                 return (
                     Cause.TIME_WAIT,
-                    f"{left}, or use another source port, or none: two endpoints have one connection at a time",
+                    f"{_rest([row])}, or use another source port, or none: two endpoints have one connection at a time",
                 )
             return (
                 Cause.ADDRESS_IN_USE,
@@ -266,6 +267,8 @@ def no_name(case: Case) -> Verdict:
         return Cause.NAME_NOT_FOUND, "Check its spelling, or write the address itself, such as 127.0.0.1"
     case.saw(f"the name is {quoted(name[:80])}", "the call")
     bare = re.sub(r"^\w+://", "", name).partition("/")[0].strip()
+    if not bare:
+        return Cause.NOT_A_NAME, "Give a host's name or its address, such as 127.0.0.1"
     if bare != name:
         return (
             Cause.NOT_A_NAME,
@@ -320,6 +323,13 @@ def _closed_listener(case: Case, target: Address) -> str:
         if _process.is_closed(named[1]) and _scene.ends_of(named[1]) == (target, None):
             return f"the listener {_process.called(named)}; {_process.closing(named[1])}"
     return ""
+
+
+def _rest(rows: list[Row]) -> str:
+    """How long they rest in TIME_WAIT: until the last is over, which Linux lets take a minute where it does not tell."""
+    left = [row.seconds_left for row in rows]
+    known = [seconds for seconds in left if seconds is not None]
+    return f"Wait {max(known):.0f} s" if len(known) == len(left) else "Wait a minute"
 
 
 def _reuse(case: Case) -> str:

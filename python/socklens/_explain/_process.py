@@ -34,6 +34,7 @@ _NOT_THEIRS = ("socklens", "IPython", "ipykernel", "asyncio", "threading", "conc
 _DEEPEST = 40  # frames of one thread
 _FREE = 1024  # variables that are looked at in any case
 _MOST = 20000  # elements of one container
+_VARIABLES = "further variables of this program"
 
 
 def objects(scene: Scene, budget: Budget) -> list[Named]:
@@ -43,12 +44,20 @@ def objects(scene: Scene, budget: Budget) -> list[Named]:
         seen: set[int] = set()
         for looked, (name, thing) in enumerate(_candidates(scene)):
             # The first of them cost nothing, and tell the most.
-            if looked >= _FREE and looked % 64 == 0 and budget.spent("further variables of this program"):
+            if looked >= _FREE and looked % 64 == 0 and budget.spent(_VARIABLES):
                 break
             if isinstance(thing, _KINDS) and id(thing) not in seen:
                 seen.add(id(thing))
                 scene.objects.append((name, thing))
     return scene.objects
+
+
+def _in_time(scene: Scene, budget: Budget) -> Iterator[Named]:
+    """The same one after the other, for whoever asks the kernel about each, as far as the time goes."""
+    for looked, named in enumerate(objects(scene, budget)):
+        if looked >= _FREE and looked % 64 == 0 and budget.spent(_VARIABLES):
+            return
+        yield named
 
 
 def _candidates(scene: Scene) -> Iterator[Named]:
@@ -147,7 +156,7 @@ def partner(scene: Scene, ends: Ends, budget: Budget) -> Named | None:
     return next(
         (
             (name, thing)
-            for name, thing in objects(scene, budget)
+            for name, thing in _in_time(scene, budget)
             if thing is not scene.thing and _is_between(thing, peer, local)
         ),
         None,
@@ -163,7 +172,7 @@ def itself(scene: Scene, ends: Ends, budget: Budget) -> Named | None:
     """The object that has these endpoints, if this program can name it."""
     if scene.thing is not None:
         return next(((name, thing) for name, thing in objects(scene, budget) if thing is scene.thing), None)
-    return next(((name, thing) for name, thing in objects(scene, budget) if _scene.ends_of(thing) == ends), None)
+    return next(((name, thing) for name, thing in _in_time(scene, budget) if _scene.ends_of(thing) == ends), None)
 
 
 def is_closed(thing: object) -> bool:
@@ -210,13 +219,17 @@ class Owners:
         pid = self._known(row) or self._pid(row)
         return "a program whose name was not found" if pid is None else f"{_program(pid)} (process {pid})"
 
+    def is_known(self, row: Row) -> bool:
+        """Whether `describe` can tell which program that is."""
+        return bool(row.inode) and (self.mine(row) or (self._known(row) or self._pid(row)) is not None)
+
     def mine(self, row: Row) -> bool:
         """Whether this process has it open."""
         return row.inode in self._inodes()
 
     def named(self, row: Row) -> Named | None:
         """The object of this program that has the row's address."""
-        for name, thing in objects(self._scene, self._budget):
+        for name, thing in _in_time(self._scene, self._budget):
             if not is_closed(thing) and _row_is(thing, row):
                 return name, thing
         return None

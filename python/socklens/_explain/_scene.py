@@ -64,6 +64,8 @@ class Scene:
     """Of a call of socklens: its arguments as the source has them, and their values."""
     objects: list[tuple[str, object]] | None = None
     """The sockets that this program can name; None while nobody has looked."""
+    servers: list[tuple[str, Any]] | None = None
+    """Its servers, likewise."""
     ours: bool = False
     """Whether it comes from an object or a function of socklens."""
 

@@ -27,6 +27,8 @@ def servers(scene: Scene) -> list[tuple[str, Server]]:
     module = sys.modules.get("socklens.server")
     if module is None:
         return []
+    if scene.servers is not None:
+        return scene.servers  # thousands of threads have many variables to look through
     found: dict[int, tuple[str, Server]] = {}
     for names in _process.scopes(scene):
         for name, thing in names:
@@ -34,7 +36,8 @@ def servers(scene: Scene) -> list[tuple[str, Server]]:
                 found.setdefault(id(thing), (name, thing))
     for i, server in enumerate(module.servers()):
         found.setdefault(id(server), (f"sl.servers()[{i}]", server))
-    return list(found.values())
+    scene.servers = list(found.values())
+    return scene.servers
 
 
 def at(scene: Scene, endpoint: Address) -> tuple[str, Server] | None:

@@ -80,7 +80,8 @@ def _reset_by_whom(case: Case) -> Verdict:
     rows = _tables.listeners(case.budget, peer.port)
     if rows:
         case.saw_listener(rows[0])
-        return Cause.RESET, f"Look at {case.owners.describe(rows[0])}: it aborted, or closed with bytes unread"
+        who = case.owners.describe(rows[0]) if case.owners.is_known(rows[0]) else "the program that listens there"
+        return Cause.RESET, f"Look at {who}: it aborted, or closed with bytes unread"
     if not case.budget.unseen:
         case.saw(f"nobody listens on port {peer.port} any more", _tables.TABLE)
     return Cause.RESET, "The peer's program has ended, or it aborted, or closed with bytes unread: look there"
