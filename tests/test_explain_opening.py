@@ -159,7 +159,7 @@ def test_the_backlog_is_full() -> None:
             found = explained(TimeoutError, call, listener.local_addr, timeout=0.2)
             assert found.cause is Cause.BACKLOG_FULL
             assert f"{row.recv_queue} connections wait to be accepted, full (limit {row.send_queue} " in seen(found)
-            assert "Let listener call accept()" in found.next_step
+            assert "Let `listener` call accept()" in found.next_step
 
 
 def test_the_queue_has_room_again() -> None:

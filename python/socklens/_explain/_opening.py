@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ def timed_out(case: Case) -> Verdict:
         case.saw_listener(row)
         if is_full(row):
             who = case.owners.named(row)
-            name = who[0] if who and who[0] else "the server"
+            name = f"`{who[0]}`" if who and who[0] else "the server"
             return Cause.BACKLOG_FULL, f"Let {name} call accept() for those who wait, or listen with a larger backlog="
     if rows:
         case.saw(f"{queue(rows[0])}, now", _tables.TABLE)
@@ -128,6 +129,7 @@ def in_use(case: Case) -> Verdict:
             case.saw(f"the kernel chooses ports from {' to '.join(map(str, low_high))}", _machine.LOCAL_PORTS)
         return Cause.ADDRESS_IN_USE, "All ports that the kernel may choose are in use: close some sockets"
     listeners = [row for row in _tables.listeners(case.budget, target.port) if _collides(row.local, target)]
+    another = "use another source port, or none" if _is_of_client(case) else "choose another port"
     if listeners:
         row = listeners[0]
         case.saw_listener(row)
@@ -140,7 +142,7 @@ def in_use(case: Case) -> Verdict:
             )
         return (
             Cause.ADDRESS_IN_USE,
-            f"{_remedy(case, row)}, or choose another port: one address and port has one listener at a time",
+            f"{_remedy(case, row)}, or {another}: one address and port has one listener at a time",
         )
     rows = [row for row in _tables.connections(case.budget, target.port) if _collides(row.local, target)]
     for row in rows[:_MOST]:
@@ -148,16 +150,16 @@ def in_use(case: Case) -> Verdict:
     if len(rows) > _MOST:
         case.saw(f"and {len(rows) - _MOST} more connections of port {target.port}", _tables.TABLE)
     if rows and all(row.state == TcpState.TIME_WAIT for row in rows):
-        return Cause.TIME_WAIT, f"{_rest(rows)}, {_reuse(case)}or choose another port"
+        return Cause.TIME_WAIT, f"{_rest(rows)}, {_reuse(case)}or {another}"
     if rows and not any(row.inode for row in rows):
         # Closed by its program already: the kernel alone has it until the peer has answered.
-        return Cause.ADDRESS_IN_USE, "Wait until the kernel has ended that connection, or choose another port"
+        return Cause.ADDRESS_IN_USE, f"Wait until the kernel has ended that connection, or {another}"
     if rows:
-        return Cause.ADDRESS_IN_USE, "Close that connection, or choose another port"
+        return Cause.ADDRESS_IN_USE, f"Close that connection, or {another}"
     for row in _tables.bound(case.budget, target):
         if _collides(row.local, target):
             case.saw(f"{case.owners.describe(row)} has bound {row.local} and does not listen", _tables.TABLE)
-            return Cause.NOT_LISTENING, f"{_remedy(case, row)}, or choose another port"
+            return Cause.NOT_LISTENING, f"{_remedy(case, row)}, or {another}"
     case.saw(f"now no socket has {target}", _tables.TABLE)
     return Cause.ADDRESS_IN_USE, "It has become free: try again"
 
@@ -182,6 +184,10 @@ def not_available(case: Case) -> Verdict:
         )
     near = difflib.get_close_matches(target.host, here, 1, 0.85) if target else []
     hint = f"Did you mean {near[0]}? " if near else ""
+    if _is_of_client(case):
+        return Cause.ADDRESS_NOT_AVAILABLE, (
+            f"{hint}Leave out source=, or give one of this machine's own addresses: the kernel chooses the one that leads to the target"
+        )
     return Cause.ADDRESS_NOT_AVAILABLE, (
         f"{hint}Listen on one of this machine's own addresses: 127.0.0.1 for programs on it, 0.0.0.0 for all its IPv4 interfaces"
     )
@@ -287,6 +293,12 @@ def no_name(case: Case) -> Verdict:
     near = difflib.get_close_matches(name.lower(), known, 1, 0.7)
     if near:
         return Cause.NAME_NOT_FOUND, f"Did you mean {quoted(near[0])}?"
+    if case.scene.number == socket.EAI_AGAIN:
+        case.saw("no name server has answered", "EAI_AGAIN, getaddrinfo(3)")
+        return (
+            Cause.NAME_NOT_FOUND,
+            "Look whether this machine has a network, or write the address itself, such as 127.0.0.1",
+        )
     return Cause.NAME_NOT_FOUND, "Check its spelling, or write the address itself, such as 127.0.0.1"
 
 
@@ -323,6 +335,11 @@ def _closed_listener(case: Case, target: Address) -> str:
         if _process.is_closed(named[1]) and _scene.ends_of(named[1]) == (target, None):
             return f"the listener {_process.called(named)}; {_process.closing(named[1])}"
     return ""
+
+
+def _is_of_client(case: Case) -> bool:
+    """Whether the endpoint was to be a client's own, by source=."""
+    return "connect from" in case.scene.text
 
 
 def _rest(rows: list[Row]) -> str:

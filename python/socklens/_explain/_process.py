@@ -189,6 +189,11 @@ def closing(thing: object, given_away: bool = False) -> str:
     return f"{what}, in {escape(where)}" if where else what
 
 
+def by_name(named: Named) -> str:
+    """What a next step calls it."""
+    return f"`{escape(named[0])}`" if named[0] else "the other end"
+
+
 def called(named: Named, otherwise: str = "a socket without a name") -> str:
     """What to call it: its variable, and where it was made."""
     name, thing = named

@@ -86,7 +86,7 @@ def told_of_client(case: Case) -> Told | None:
                 "Server.errors",
             )
             return Told(
-                f"Mend the handler of {name}: print({name}.errors[{i}].traceback) shows where it failed", unread
+                f"Mend the handler of `{name}`: print({name}.errors[{i}].traceback) shows where it failed", unread
             )
     for dropped in reversed(server.dropped):
         if same(dropped.peer_addr, ends[0]):

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from .. import Connection, Listener, TcpState
-from .._address import same
+from .._address import Address, same
 from ..display.escape import escape
 from . import _process, _servers, _tables
 from ._case import Case, count, queue, shown
@@ -41,7 +41,7 @@ def reset(case: Case) -> Verdict:
     unread = _unread(case, thing)
     if unread:
         return Cause.RESET_UNREAD, (
-            f'Let {there[0] or "the other end"} read until recv() gives b"" before it closes: '
+            f'Let {_process.by_name(there)} read until recv() gives b"" before it closes: '
             f"close() with {count(unread)} unread sends RST instead of FIN"
         )
     return (
@@ -75,7 +75,7 @@ def _reset_by_whom(case: Case) -> Verdict:
             )
             return (
                 Cause.RESET_NOT_ACCEPTED,
-                "Accept every client, or close the listener after the last: it resets those who wait",
+                "Accept its clients before the listener is closed: close() resets those who wait to be accepted",
             )
     rows = _tables.listeners(case.budget, peer.port)
     if rows:
@@ -208,8 +208,18 @@ def _no_client(case: Case) -> Verdict:
         case.saw(f"on {row.local}, {queue(row)}", _tables.TABLE)
         if row.accept_queue:
             return Cause.NO_CLIENT, "A client has come meanwhile: accept again"
-    where = f" to {ends[0]}" if ends else ""
-    return Cause.NO_CLIENT, f"Let a client connect{where}, or wait longer with a larger timeout="
+    where = f" to {_reached(ends[0])}" if ends else ""
+    longer = "with a larger timeout=" if case.scene.ours else "by settimeout()"
+    return Cause.NO_CLIENT, f"Let a client connect{where}, or wait longer {longer}"
+
+
+def _reached(at: Address) -> str:
+    """What a client may connect to: an address of all interfaces is none for that."""
+    if at.host == "0.0.0.0":
+        return f"port {at.port} of any address of this machine, such as 127.0.0.1"
+    if at.host == "::":
+        return f"port {at.port} of any address of this machine, such as ::1"
+    return str(at)
 
 
 def _full(case: Case) -> Verdict:
@@ -227,7 +237,7 @@ def _full(case: Case) -> Verdict:
         case.saw(f"the other end, {_process.called(there)}, has {count(len(there[1].input_buffer))} unread", "FIONREAD")
         return (
             Cause.PEER_DOES_NOT_READ,
-            f"Let {there[0] or 'the other end'} read: its input buffer is full, and TCP lets nobody overrun it",
+            f"Let {_process.by_name(there)} read: its input buffer is full, and TCP lets nobody overrun it",
         )
     ends = case.scene.ends
     row = _row(case, ends[1], ends[0]) if ends and ends[1] else None
@@ -253,18 +263,25 @@ def ended_inside(case: Case) -> Verdict:
     doing = case.scene.doing
     if found := _servers.told_of_client(case):
         return Cause.ENDED_INSIDE, found.step
+    if (there := case.partner) is not None and _process.is_closed(there[1]):
+        case.saw(f"the other end is {_process.called(there)}; {_process.closing(there[1])}", "Connection.closed_at")
     if not partial:
         return (
             Cause.ENDED_INSIDE,
             "The peer finished where a message would begin: that is a usual end; let the loop end there",
         )
-    if doing in ("recv_line", "recv_until", "lines", "readuntil"):
-        if b"\r" in partial or b"\0" in partial:
+    if doing in ("recv_line", "recv_until", "lines") or expected is None:
+        end = next((arg for arg in case.scene.args if isinstance(arg, bytes)), b"\n" if "line" in doing else b"")
+        if any(other in partial and other not in end for other in (b"\r", b"\0") if end):
             return (
                 Cause.WRONG_FRAMING,
                 "The peer ends its messages otherwise: look at the bytes for the separator it uses",
             )
-        return Cause.ENDED_INSIDE, "The last message has no separator: let the peer send it before it closes"
+        missing = (
+            f"the separator {end!r}" if end and end != b"\n" else 'its newline, b"\\n"' if end else "its separator"
+        )
+        rest = ", or take the rest with recv_all()" if case.scene.ours else ""
+        return Cause.ENDED_INSIDE, f"The last message lacks {missing}: let the peer send it before it closes{rest}"
     if doing == "recv_frame" and partial[:4].isalnum():
         return (
             Cause.WRONG_FRAMING,
