@@ -33,17 +33,22 @@ Tell = Callable[[str, object], None]
 """Tells the parent a word, and what belongs to it as JSON."""
 
 
-def live(work: Callable[[Tell], int], out: int, told: int, life: int) -> NoReturn:
+BROKEN = 70
+"""The status of a child that has not come to the student's function (EX_SOFTWARE of sysexits.h)."""
+
+
+def live(work: Callable[[Tell], int], out: int, told: int, life: int, signals: set[int | signal.Signals]) -> NoReturn:
     """Runs `work` as the whole life of this process, which ends with the status that it returns.
 
     Args:
         out: the pipe for what is printed.
         told: the pipe for what the parent is told.
         life: a pipe that ends when the parent does; then this process and all that it started end too.
+        signals: those that are blocked in a program; until then all are.
     """
-    status = 70
+    status = BROKEN
     try:
-        _settle(out, life)
+        _settle(out, life, signals)
         lock = threading.Lock()
 
         def tell(word: str, what: object) -> None:
@@ -63,7 +68,7 @@ def live(work: Callable[[Tell], int], out: int, told: int, life: int) -> NoRetur
             os._exit(status)
 
 
-def _settle(out: int, life: int) -> None:
+def _settle(out: int, life: int, signals: set[int | signal.Signals]) -> None:
     os.setsid()  # its own process group, which is ended as a whole; a Ctrl-C in the terminal is not for it
     gc.freeze()  # what the parent left lying about is not to be finalised here as well
     _leave_sockets()
@@ -78,8 +83,12 @@ def _settle(out: int, life: int) -> None:
         faulthandler.enable(sys.stderr)
     builtins.input = _no_keyboard  # a notebook's own would ask the front end
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # and one that has come since the fork is forgotten: it was the parent's
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.excepthook = threading.__excepthook__
     threading.Thread(target=_end_with_the_parent, args=(life,), daemon=True).start()
 

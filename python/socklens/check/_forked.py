@@ -44,23 +44,36 @@ class Forked(Program):
 
     def start(self) -> None:
         """Forks. Raises OSError where the system has no process left."""
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:
+            # A Ctrl-C would go on as the caller's in the child, and leave a child that nobody knows in the parent.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            self._fork(held)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    def _fork(self, held: set[int | signal.Signals]) -> None:
         from . import _child  # so that nothing has to be imported in the child
 
         pipes = [os.pipe() for _ in range(3)]
         (out_seen, out), (told_seen, told), (life, life_end) = pipes
+        parent = os.getpid()
         with warnings.catch_warnings():
             # Python warns of forks where threads run. The child uses nothing of theirs: see _child.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 pid = os.fork()
+                if pid == 0:
+                    for number in (out_seen, told_seen, life_end):
+                        os.close(number)
+                    _child.live(self._work, out, told, life, held)
             except OSError:
                 for number in (number for pipe in pipes for number in pipe):
                     os.close(number)
                 raise
-        if pid == 0:
-            for number in (out_seen, told_seen, life_end):
-                os.close(number)
-            _child.live(self._work, out, told, life)
+            finally:
+                if os.getpid() != parent:
+                    os._exit(_child.BROKEN)
         self._pid, self._told_pipe, self._life = pid, told_seen, life_end
         for number in (out, told, life):
             os.close(number)
