@@ -440,6 +440,102 @@ def test_others():
     )
 
 
+SHARED = """
+@pytest.fixture(scope="module")
+def shared():
+    with sl.Server(sl.Echo()) as server, socket.create_server(("127.0.0.1", 0)) as other:
+        yield server, other
+
+@pytest.fixture
+def slow(shared):
+    mine.append(sl.listen())
+    mine.append(sl.Server(sl.Echo()).start())
+    WAIT
+
+mine = []
+
+@pytest.mark.deadline(1)
+def test_slow(slow):
+    pass
+
+@pytest.mark.deadline(60)
+def test_others(shared):
+    server, other = shared
+    for address in (server.local_addr, other.getsockname()):
+        sl.connect(address, timeout=5).close()
+    assert mine[0].closed
+    assert not mine[1].running
+"""
+
+
+def test_a_deadline_in_the_set_up_closes_nothing_that_other_tests_share(pytester: pytest.Pytester) -> None:
+    code = SHARED.replace("WAIT", "threading.Event().wait()")
+    suite(pytester, code).assert_outcomes(passed=1, errors=1)
+
+
+def test_without_signals_it_closes_nothing_that_other_tests_share_either(pytester: pytest.Pytester) -> None:
+    code = SHARED.replace("WAIT", "mine[0].accept()")
+    in_thread(suite, pytester, code).result(timeout=60).assert_outcomes(passed=1, errors=1)
+
+
+def test_a_fixture_of_larger_scope_that_is_slow_keeps_what_it_opens(pytester: pytest.Pytester) -> None:
+    code = """
+@pytest.fixture(scope="module")
+def shared(request):
+    with sl.listen() as listener:
+        deadline = request.getfixturevalue("over")
+        deadline.wait(30)
+        yield listener
+
+@pytest.fixture(scope="module")
+def over():
+    from socklens_pytest import _deadline
+    event = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        close = _deadline._Closer.close
+        patch.setattr(_deadline._Closer, "close", lambda self: (close(self), event.set()))
+        yield event
+
+@pytest.mark.deadline(1)
+def test_slow(shared):
+    pass
+
+@pytest.mark.deadline(60)
+def test_others(shared):
+    sl.connect(shared.local_addr, timeout=5).close()
+"""
+    in_thread(suite, pytester, code).result(timeout=60).assert_outcomes(passed=1, errors=1)
+
+
+def test_set_up_call_and_tear_down_have_one_time_together(pytester: pytest.Pytester) -> None:
+    result = suite(
+        pytester,
+        """
+from socklens_pytest import _deadline
+
+@pytest.fixture
+def slow(request):
+    yield
+    times.append(request.node.stash[_deadline._UNTIL] - time.monotonic())
+
+times = []
+
+@pytest.fixture
+def long_ago(request):
+    request.node.stash[_deadline._UNTIL] -= 59.5
+
+@pytest.mark.deadline(60)
+def test_after_a_long_set_up(slow, long_ago):
+    threading.Event().wait()
+
+def test_the_tear_down_had_the_whole_time_once_more():
+    assert 50 < times[0] <= 60
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E*Failed: the test was not done within its deadline of 60 s"])
+
+
 def test_who_looks_around_in_a_debugger_has_the_time_for_it(pytester: pytest.Pytester) -> None:
     result = suite(
         pytester,

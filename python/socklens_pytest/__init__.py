@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Target = Address | tuple[str, int] | str | Listener | Server
 
 _MARKS = (
-    "deadline(seconds): the test fails when it takes longer, with where every thread stood; the tests after it go on (socklens)",
+    "deadline(seconds): the test fails when it and its fixtures take longer, with where every thread stood; the others go on (socklens)",
     "no_leaks: the test fails when a descriptor, a thread or a listening socket that it opened is still there after it (socklens)",
 )
 

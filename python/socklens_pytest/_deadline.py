@@ -3,6 +3,9 @@
 The test's thread is interrupted by a signal (setitimer(2), SIGALRM), which ends a wait on a socket, a lock or a sleep as well as a loop.
 Where that cannot be had (Windows, pytest not in the main thread, a timer of somebody else's), the sockets that the test has opened are
 closed instead, which ends every wait on one of socklens', but no loop.
+
+The set-up of its fixtures, the test and the tear-down have one time together. When it is over before the tear-down, that has it once more:
+it closes what the test has used.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ from . import _open
 
 _NAME = "socklens deadline"
 _AGAIN = 5.0  # seconds until a test that goes on in spite of it is interrupted once more
-
 _LAST_WORDS = 1.0  # seconds for threads to end
+_LEAST = 0.001  # seconds: 0 would be no timer
+
+_UNTIL = pytest.StashKey[float]()
+"""On a test with a deadline: when it is over, by `time.monotonic`."""
 
 
 def serve(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
@@ -65,20 +71,30 @@ def _seconds(value: object, where: str) -> float:
 
 
 class Deadlines:
-    """What pytest tells of every test: its fixtures' set-up, its call and its tear-down have the whole time each."""
+    """What pytest tells of every test."""
 
     def __init__(self, everywhere: float | None) -> None:
         self._everywhere = everywhere
         self._watch: _Alarm | _Closer | None = None
-        self._begin = _open.now()
+        self._own = _open.Own()
+        self._in_debugger = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """The fixtures of the test."""
         __tracebackhide__ = True
-        if _of(item, self._everywhere) is not None:
-            self._begin = _open.now()
+        seconds = _of(item, self._everywhere)
+        if seconds is not None:
+            self._own = _open.Own()
+            self._in_debugger = False
+            item.stash[_UNTIL] = time.monotonic() + seconds
         return (yield from self._bounded(item))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """What a module's or a session's fixture opens is not closed with the test."""
+        __tracebackhide__ = True
+        return (yield) if self._watch is None else (yield from self._own.fixture(fixturedef))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -90,20 +106,23 @@ class Deadlines:
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """What its fixtures do after it."""
         __tracebackhide__ = True
-        return (yield from self._bounded(item))
+        return (yield from self._bounded(item, again=True))
 
     def pytest_enter_pdb(self) -> None:
         """Somebody looks around in the test, and has the time for it."""
         if self._watch is not None:
             self._watch.disarm()
+            self._in_debugger = True
 
-    def _bounded(self, item: pytest.Item) -> Generator[None, Any, Any]:
+    def _bounded(self, item: pytest.Item, again: bool = False) -> Generator[None, Any, Any]:
         __tracebackhide__ = True
         seconds = _of(item, self._everywhere)
-        if seconds is None:
+        if seconds is None or self._in_debugger:
             return (yield)
+        if _UNTIL not in item.stash or (again and item.stash[_UNTIL] < time.monotonic()):
+            item.stash[_UNTIL] = time.monotonic() + seconds
         kind = _Alarm if _Alarm.can_be_had() else _Closer
-        self._watch = watch = kind(seconds, self._begin)
+        self._watch = watch = kind(seconds, item.stash[_UNTIL], self._own)
         watch.arm()
         try:
             result = yield
@@ -125,27 +144,27 @@ class Deadlines:
 class _Watch:
     """What both ways have in common. `told` is what is to be said when the time was over, and empty before."""
 
-    def __init__(self, seconds: float, begin: _open.Open) -> None:
+    def __init__(self, seconds: float, until: float, own: _open.Own) -> None:
         self.told = ""
         self._seconds = seconds
-        self._begin = begin
-        self._before = _open.now()
-        self._servers = sl.servers()
-        self._threads = threading.enumerate()
+        self._left = max(until - time.monotonic(), _LEAST)
+        self._own = own
+        self._before = own.now()
 
     def tell(self) -> None:
         """Looks where everything stands; the first look counts, since the sockets are closed after it."""
-        self.told = self.told or "\n".join(_scene(self._seconds, self._begin))
+        self.told = self.told or "\n".join(_scene(self._seconds, self._own.now()))
 
     def close(self) -> None:
         """Closes what this stage of the test has opened, so that threads that wait for it end; fixtures close theirs themselves.
 
         Those threads get a second for it: what they raise belongs to this test, and not to the next.
         """
+        mine = self._own.now().since(self._before)
+        new = {number for number, _ in mine.descriptors}
         for server in sl.servers():
-            if server not in self._servers:
+            if server.listener.fileno() in new:
                 server.stop(0)
-        new = {number for number, _ in _open.now().since(self._before).descriptors}
         for end in _open.endpoints():
             if end.fileno() not in new:
                 continue
@@ -156,7 +175,7 @@ class _Watch:
             end.close()
         until = time.monotonic() + _LAST_WORDS
         for thread in threading.enumerate():
-            if thread not in self._threads and thread is not threading.current_thread():
+            if thread.native_id in mine.threads and thread is not threading.current_thread():
                 thread.join(max(until - time.monotonic(), 0))
 
 
@@ -173,7 +192,7 @@ class _Alarm(_Watch):
     def arm(self) -> None:
         self._armed = True
         signal.signal(signal.SIGALRM, self._ring)
-        signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, self._left, _AGAIN)
 
     def disarm(self) -> None:
         if self._armed:
@@ -192,7 +211,7 @@ class _Closer(_Watch):
     """Closes the sockets, from a thread of its own."""
 
     def arm(self) -> None:
-        self._timer = threading.Timer(self._seconds, self._ring)
+        self._timer = threading.Timer(self._left, self._ring)
         self._timer.daemon = True
         self._timer.start()
 
@@ -205,7 +224,7 @@ class _Closer(_Watch):
         self.close()
 
 
-def _scene(seconds: float, begin: _open.Open) -> Iterator[str]:
+def _scene(seconds: float, mine: _open.Open) -> Iterator[str]:
     """Where every thread stands, and which sockets the test has open."""
     yield f"the test was not done within its deadline of {seconds:g} s"
     frames = sys._current_frames()
@@ -216,7 +235,6 @@ def _scene(seconds: float, begin: _open.Open) -> Iterator[str]:
         yield f"\n{thread.name} stood in"
         # A thread whose target is not written in Python has no line.
         yield "".join(stack.format()).rstrip() or "  the function that it was started with, which is not of Python"
-    sockets = _open.now().since(begin).sockets()
-    if sockets:
+    if sockets := mine.sockets():
         yield "\nopen sockets of the test"
         yield from (f"  {line}" for line in sockets)

@@ -34,7 +34,7 @@ class Leaks:
 
     def __init__(self, everywhere: bool) -> None:
         self._everywhere = everywhere
-        self._before: _open.Open | None = None
+        self._own: _open.Own | None = None
         self._failed = False
         _use_once()
 
@@ -42,20 +42,14 @@ class Leaks:
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """The look before."""
         asked = self._everywhere or item.get_closest_marker("no_leaks") is not None
-        self._before = _open.now() if asked else None
+        self._own = _open.Own() if asked else None
         self._failed = False
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """What a module's or a session's fixture opens does not count."""
-        if self._before is None or fixturedef.scope == "function":
-            return (yield)
-        before = _open.now()
-        try:
-            return (yield)
-        finally:
-            self._before |= _open.now().since(before)
+        return (yield) if self._own is None else (yield from self._own.fixture(fixturedef))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -68,22 +62,21 @@ class Leaks:
     def pytest_runtest_teardown(self) -> Generator[None]:
         """The look after, when all fixtures of the test have ended."""
         yield
-        before, self._before = self._before, None
-        if before is None or self._failed:
+        own, self._own = self._own, None
+        if own is None or self._failed:
             return
-        left = _left(before)
+        left = _left(own)
         if left:
             lines = left.lines()
             pytest.fail("\n  ".join([f"left over by the test: {len(lines)}", *lines]), pytrace=False)
 
 
-def _left(before: _open.Open) -> _open.Open:
+def _left(own: _open.Own) -> _open.Open:
     """What is open and was not before, when all that is on its way out has had its time."""
-    left = _open.now().since(before)
-    if left:
+    if own.now():
         gc.collect()  # what only a cycle holds is gone then, as it would be sooner or later
     deadline = time.monotonic() + _PATIENCE
-    while (left := _open.now().since(before)) and time.monotonic() < deadline:
+    while (left := own.now()) and time.monotonic() < deadline:
         time.sleep(_PAUSE)
     return left
 

@@ -1,4 +1,6 @@
-"""What this process has open at a moment, descriptors and threads, and what is known of each in words. Only looks."""
+"""What this process has open at a moment, descriptors and threads, what of it is a test's own, and what is known of each in words. Only
+looks.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,12 @@ import sys
 import threading
 import traceback
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import pytest
 import socklens as sl
 
 Endpoint: TypeAlias = sl.Connection | sl.Listener | socket.socket
@@ -43,6 +46,9 @@ class Open:
     def __or__(self, other: Open) -> Open:
         return Open(self.descriptors | other.descriptors, self.threads | other.threads)
 
+    def __and__(self, other: Open) -> Open:
+        return Open(self.descriptors & other.descriptors, self.threads & other.threads)
+
     def __bool__(self) -> bool:
         return bool(self.descriptors or self.threads)
 
@@ -65,6 +71,38 @@ class Open:
 def now() -> Open:
     """What is open at this moment."""
     return Open(frozenset(_descriptors()), frozenset(_threads()))
+
+
+class Own:
+    """What a test has opened by itself since a moment. What a module's or a session's fixture opens meanwhile is that fixture's, which
+    lives on and closes it at the end of its scope.
+    """
+
+    def __init__(self) -> None:
+        self._others = now()
+        self._until: Open | None = (
+            None  # what was open when the fixture of a larger scope began that is set up at this moment
+        )
+
+    def now(self) -> Open:
+        """What of it is open."""
+        mine = now().since(self._others)
+        return mine if self._until is None else mine & self._until
+
+    def fixture(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Around the set-up of any fixture, as a hook's wrapper."""
+        if fixturedef.scope == "function":
+            return (yield)
+        before = now()
+        outermost = self._until is None
+        if outermost:
+            self._until = before
+        try:
+            return (yield)
+        finally:
+            self._others |= now().since(before)
+            if outermost:
+                self._until = None
 
 
 def endpoints() -> list[Endpoint]:
