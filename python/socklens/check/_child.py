@@ -10,7 +10,6 @@ import contextlib
 import faulthandler
 import gc
 import inspect
-import json
 import os
 import signal
 import stat
@@ -18,7 +17,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import NoReturn
 
 from .. import _listen
@@ -26,37 +24,27 @@ from .._address import Address
 from .._socklens import connect
 from ..server import Server
 from ._ending import Ending
+from ._plain import compared
 from ._serving import as_handler, ending_of
 from ._target import LOOPBACK, Function
-
-Tell = Callable[[str, object], None]
-"""Tells the parent a word, and what belongs to it as JSON."""
-
+from ._telling import Tell
 
 BROKEN = 70
 """The status of a child that has not come to the student's function (EX_SOFTWARE of sysexits.h)."""
 
 
-def live(work: Callable[[Tell], int], out: int, told: int, life: int, signals: set[int | signal.Signals]) -> NoReturn:
+def live(work: Callable[[Tell], int], out: int, tell: Tell, life: int, signals: set[int | signal.Signals]) -> NoReturn:
     """Runs `work` as the whole life of this process, which ends with the status that it returns.
 
     Args:
         out: the pipe for what is printed.
-        told: the pipe for what the parent is told.
+        tell: tells the parent.
         life: a pipe that ends when the parent does; then this process and all that it started end too.
         signals: those that are blocked in a program; until then all are.
     """
     status = BROKEN
     try:
         _settle(out, life, signals)
-        lock = threading.Lock()
-
-        def tell(word: str, what: object) -> None:
-            line = json.dumps([word, what]).encode() + b"\n"
-            with lock:
-                while line:
-                    line = line[os.write(told, line) :]
-
         status = work(tell)
     except BaseException:
         traceback.print_exc()
@@ -125,26 +113,26 @@ def serve(target: Function, address: Address) -> Callable[[Tell], int]:
 
     def program(tell: Tell) -> int:
         ending = _called(target, {"host": address.host, "port": address.port, "address": tuple(address)})
-        tell("ended", asdict(ending))
+        tell("ended", ending)
         if ending.error or ending.exit_called:
-            return ending.status or 0
+            return _status(ending)
         # It may have left threads that serve: they live on until the check is over.
         return _wait_for_ever()
 
     def handler(tell: Tell) -> int:
-        server = Server(as_handler(target, lambda ending: tell("trouble", asdict(ending))), LOOPBACK, 0)
+        server = Server(as_handler(target, lambda ending: tell("trouble", ending)), LOOPBACK, 0)
         tell("listens", server.start().local_addr.port)
         return _wait_for_ever()
 
     return program if target.kind == "program" else handler
 
 
-def take_part(target: Function, address: Address, wanted: object, compared: bool) -> Callable[[Tell], int]:
+def take_part(target: Function, address: Address, wanted: object) -> Callable[[Tell], int]:
     """The life of a client: a function that connects by itself, or one that is given a connection."""
 
     def work(tell: Tell) -> int:
         def keep(value: object) -> None:
-            tell("value", {"repr": repr(value)[:400], "equal": compared and bool(value == wanted)})
+            tell("returned", compared(value, wanted))
 
         given: dict[str, object] = {"host": address.host, "port": address.port, "address": tuple(address)}
         with contextlib.ExitStack() as stack:
@@ -155,13 +143,18 @@ def take_part(target: Function, address: Address, wanted: object, compared: bool
                 if target.kind == "socket handler":
                     given["sock"] = stack.enter_context(conn.to_socket())
             ending = _called(target, given, keep)
-        tell("ended", asdict(ending))
+        tell("ended", ending)
         if ending.error or ending.exit_called:
-            return ending.status or 0
+            return _status(ending)
         # What it has left open stays open, so that it can be seen.
         return _wait_for_ever()
 
     return work
+
+
+def _status(ending: Ending) -> int:
+    """As Python itself would end."""
+    return 1 if ending.error else ending.status or 0
 
 
 def _wait_for_ever() -> int:

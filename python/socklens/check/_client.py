@@ -15,6 +15,7 @@ from ._diagnose import because
 from ._ending import Ending
 from ._failure import Failed, Missed, What
 from ._kernel import processor_time, until
+from ._plain import NotPlain, Returned, plain, shown
 from ._program import Program, free_address
 from ._result import Mistake, Result
 from ._target import LOOPBACK, Command, Function, Kind, Running, Target, read
@@ -179,10 +180,11 @@ class _Client:
         ending = _over(program)
         if ending is not None and (ending.error or ending.status):
             raise Failed(f"{so_far}, and then it {ending.words}", ending.mistake)
-        value = getattr(program, "told", {}).get("value")
-        if self._returns is not ANYTHING and (value is None or not value["equal"]):
-            got = "nothing" if value is None else value["repr"]
-            raise Failed(f"{so_far}, and it returned something else", expected=repr(self._returns), actual=got)
+        value = _value(program)
+        if self._returns is not ANYTHING and (value is None or not value.equal):
+            said = (value and value.fault) or "something else"
+            got = "nothing" if value is None else value.shown
+            raise Failed(f"{so_far}, and it returned {said}", expected=shown(self._returns), actual=got)
         if self._prints and not until(lambda: self._prints in program.output(), time.monotonic() + 0.5):
             raise Failed(
                 f"{so_far}, and it did not print what it should", expected=self._prints, actual=program.output()
@@ -212,10 +214,10 @@ class _Client:
     def _worse_in_pieces(self, failure: Failed, peer: Peer) -> Failed:
         """The pieces are the only difference to the step before."""
         until(lambda: _over(self._program), time.monotonic() + _IDLE)
-        ending, value = _over(self._program), getattr(self._program, "told", {}).get("value")
+        ending, value = _over(self._program), _value(self._program)
         reason, expected, actual = failure.reason, failure.expected, failure.actual
-        if self._returns is not ANYTHING and value is not None and not value["equal"]:
-            reason, expected, actual = f"it returned {value['repr']}", repr(self._returns), value["repr"]
+        if self._returns is not ANYTHING and value is not None and not value.equal:
+            reason, expected, actual = f"it returned {value.shown}", shown(self._returns), value.shown
         elif ending is not None and ending.error:
             reason = f"it {ending.words}"
         mistake = Mistake.RECV_IS_A_MESSAGE
@@ -270,6 +272,12 @@ def _over(program: Program | None) -> Ending | None:
     return ending
 
 
+def _value(program: Program | None) -> Returned | None:
+    """What a function has returned."""
+    value: Returned | None = getattr(program, "value", lambda: None)()
+    return value
+
+
 def _runner(target: Command | Function, address: Address, returns: object, stdin: bytes) -> Program:
     if isinstance(target, Command):
         from ._command import CommandLine
@@ -278,7 +286,7 @@ def _runner(target: Command | Function, address: Address, returns: object, stdin
     from ._child import take_part
     from ._forked import Forked
 
-    return Forked(take_part(target, address, returns, returns is not ANYTHING), address)
+    return Forked(take_part(target, address, returns), address)
 
 
 def client(
@@ -307,7 +315,8 @@ def client(
         target: a command with ``{port}``, or a function: ``f(host, port)``, ``f(port)`` or ``f(address)`` that connects by itself, or
             ``f(conn)``, which is given a connection, ``f(sock: socket.socket)`` one of the module `socket`.
         dialogue: pairs of what the client says and what the server answers; b"" where one of them says nothing.
-        returns: what the function has to return.
+        returns: what the function has to return, of the same types throughout: None, bool, int, float, complex, str, bytes, bytearray, and
+            list, tuple, dict, set and frozenset of those.
         prints: what has to be in that which the program prints.
         stdin: what is typed into a command, up to 64 KiB.
         timeout: seconds for the whole check.
@@ -329,11 +338,23 @@ def client(
     pairs = _checked(dialogue)
     if returns is not ANYTHING and isinstance(found, Command):
         raise ValueError("a command returns nothing: use prints= for what it prints")
+    _plain_or_nothing(returns)
     check = Check("client", timeout=timeout)
     check.described(found.name)
     with check:
         _Client(check, found, pairs, returns, prints, stdin).run()
     return check.result
+
+
+def _plain_or_nothing(returns: object) -> None:
+    if returns is not ANYTHING:
+        try:
+            plain(returns)
+        except NotPlain as other:
+            raise TypeError(
+                f"returns= is compared with what a student's function returned, and so is made of Python's plain types alone; there is a "
+                f"{other.kind} in it. Let the function return text, bytes, numbers or a list of them"
+            ) from None
 
 
 def _checked(dialogue: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -5,31 +5,29 @@ it changes is not changed here.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import json
 import os
 import signal
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from .._address import Address
 from ._ending import Ending
 from ._output import Output
+from ._plain import Returned
 from ._program import Program
 from ._target import Function
+from ._telling import Tell, Telling
 
 _LAST = 2.0  # seconds that the kernel has to end a process that was killed
-_LONGEST_LINE = 1 << 20  # bytes that are kept of what the child tells and has not ended with a newline
 
 
 class Forked(Program):
     """One child."""
 
-    def __init__(self, work: Callable[[Any], int], address: Address) -> None:
+    def __init__(self, work: Callable[[Tell], int], address: Address) -> None:
         self._work = work
         self.address = address
         self._pid: int | None = None
@@ -37,10 +35,7 @@ class Forked(Program):
         self._output: Output | None = None
         self._printed = ""
         self._told_pipe = self._life = -1
-        self._rest = b""
-        self.told: dict[str, Any] = {}
-        """What the child has said: the first of each kind."""
-        self._troubles: list[Ending] = []
+        self._telling = Telling()
 
     def start(self) -> None:
         """Forks. Raises OSError where the system has no process left."""
@@ -66,7 +61,7 @@ class Forked(Program):
                 if pid == 0:
                     for number in (out_seen, told_seen, life_end):
                         os.close(number)
-                    _child.live(self._work, out, told, life, held)
+                    _child.live(self._work, out, self._telling.to(told), life, held)
             except OSError:
                 for number in (number for pipe in pipes for number in pipe):
                     os.close(number)
@@ -82,19 +77,7 @@ class Forked(Program):
 
     def _catch_up(self) -> None:
         if self._told_pipe >= 0:
-            with contextlib.suppress(BlockingIOError):
-                while data := os.read(self._told_pipe, 1 << 16):
-                    self._rest += data
-            *lines, self._rest = self._rest.split(b"\n")
-            self._rest = self._rest[-_LONGEST_LINE:]
-            for line in lines:
-                # A program that writes to descriptors which are not its own writes here, too: what is no line of ours says nothing.
-                with contextlib.suppress(ValueError, TypeError):
-                    word, what = json.loads(line)
-                    if word == "trouble":
-                        self._troubles.append(Ending(**what))
-                    else:
-                        self.told.setdefault(word, what)
+            self._telling.take(self._told_pipe)
         if self._pid is not None and self._status is None:
             try:
                 pid, status = os.waitpid(self._pid, os.WNOHANG)
@@ -106,30 +89,35 @@ class Forked(Program):
     def ready(self) -> bool:
         """Whether a handler is served; of a program that listens by itself only the kernel knows."""
         self._catch_up()
-        if "listens" in self.told:
-            self.address = Address(self.address.host, self.told["listens"])
-        return "listens" in self.told
+        if self._telling.listens is None:
+            return False
+        self.address = Address(self.address.host, self._telling.listens)
+        return True
 
     def returned(self) -> bool:
         """Whether the function has returned, with threads of it perhaps still at work."""
         self._catch_up()
-        return "ended" in self.told and not self.told["ended"]["error"] and self._status is None
+        return self._telling.ended is not None and not self._telling.ended.error and self._status is None
+
+    def value(self) -> Returned | None:
+        """What the function of a client has returned; None if it has not."""
+        self._catch_up()
+        return self._telling.returned
 
     def ending(self) -> Ending | None:
         """How it has ended; None while it runs, also if the function has returned and its threads serve on."""
         self._catch_up()
-        told = self.told.get("ended")
-        if told is not None and (told["error"] or told["exit_called"]):
-            return Ending(**told)
+        told = self._telling.ended
+        if told is not None and (told.error or told.exit_called):
+            return told
         if self._status is None:
             return None
-        ending = Ending() if told is None else Ending(**told)
-        return replace(ending, status=self._status)
+        return replace(told or Ending(), status=self._status)
 
     def troubles(self) -> list[Ending]:
         """What a handler raised."""
         self._catch_up()
-        return list(self._troubles)
+        return list(self._telling.troubles)
 
     def pids(self) -> frozenset[int]:
         """The child and what it has started."""
