@@ -7,11 +7,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import unittest.mock
+from pathlib import Path
 
 import pytest
 import socklens as sl
 from checked import Program, fails, passes
+from helpers import eventually
 from refusals import refused
 from socklens.check import Mistake
 
@@ -19,6 +23,8 @@ pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
 ]
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="proc(5)")
 
 
 # The fork
@@ -240,3 +246,104 @@ def test_plain_values_that_are_equal_pass(value: object) -> None:
 
 def test_what_a_function_has_to_return_is_plain() -> None:
     refused(TypeError, ["plain types", "_ANY"], sl.check.client, returning(1), DIALOGUE, returns=[unittest.mock.ANY])
+
+
+# The end
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def daemon(told: int, leave: str) -> None:
+    """As daemons are made: two forks with a session between, and nothing kept open."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(told, f"{os.getpid()} ".encode())
+            os.closerange(0, 256)
+            if leave == "exec":
+                os.execlp("sleep", "sleep", "600")
+            threading.Event().wait()
+        os._exit(0)
+
+
+@linux
+@pytest.mark.parametrize("leave", ["fork", "exec"])
+@pytest.mark.parametrize("leader", ["stays", "ends"])
+def test_a_daemon_does_not_outlive_the_check(tmp_path: Path, leave: str, leader: str) -> None:
+    told = tmp_path / "pid"
+
+    def daemonizes(port: int) -> None:
+        with told.open("wb", buffering=0) as file:
+            daemon(file.fileno(), leave)
+            os.wait()
+            while not told.read_bytes():
+                time.sleep(0.001)
+        if leader == "ends":
+            os._exit(0)
+        threading.Event().wait()
+
+    fails(sl.check.echo_server(daemonizes, timeout=2), Mistake.NEVER_LISTENS)
+    eventually(lambda: not runs(int(told.read_bytes())))
+
+
+@linux
+def test_a_commands_daemon_does_not_outlive_the_check(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    script = f"setsid sh -c 'echo $$ > {told}; sleep 600' >/dev/null 2>&1 & wait"
+    fails(sl.check.echo_server(["sh", "-c", script, "{port}"], timeout=2), Mistake.NEVER_LISTENS)
+    eventually(lambda: not runs(int(told.read_text())))
+
+
+def test_no_number_is_signalled_that_may_be_another_process_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    reaped: set[int] = set()
+    sent: list[int] = []
+    waitpid, kill, killpg = os.waitpid, os.kill, os.killpg
+
+    def wait(pid: int, options: int) -> tuple[int, int]:
+        found = waitpid(pid, options)
+        reaped.add(found[0])
+        return found
+
+    def signals(send: Program) -> Program:
+        def checked(pid: int, number: int) -> None:
+            assert pid not in reaped
+            sent.append(pid)
+            send(pid, number)
+
+        return checked
+
+    monkeypatch.setattr(os, "waitpid", wait)
+    monkeypatch.setattr(os, "kill", signals(kill))
+    monkeypatch.setattr(os, "killpg", signals(killpg))
+
+    def ends_at_once(port: int) -> None:
+        os._exit(3)
+
+    for target in (ends_at_once, "false {port}", serve):
+        assert sl.check.echo_server(target, timeout=20).passed is (target is serve)
+    assert len(reaped - {0}) == 3
+    assert set(sent) == reaped - {0}
+
+
+@pytest.mark.parametrize("target", [serve, "sleep 600 {port}"], ids=["function", "command"])
+def test_where_no_thread_can_be_started_nothing_is_left(monkeypatch: pytest.MonkeyPatch, target: Program) -> None:
+    start = threading.Thread.start
+    begun = []
+
+    def cannot(thread: threading.Thread) -> None:
+        if thread.name == "socklens: output of a check":
+            begun.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", cannot)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        sl.check.echo_server(target)
+    assert len(begun) == 1
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

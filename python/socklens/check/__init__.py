@@ -18,9 +18,9 @@ with ``kind="socket handler"``. ``kind=`` decides where names do not.
 raise anything; the copy and all that it started are ended with SIGKILL. It can use whatever the notebook defines, and what it changes is
 changed in the copy only; it has no keyboard and none of this process' open sockets, and a lock that another thread held at that moment
 stays locked in it. A command is started in this directory, in a process group of its own, and ended with SIGTERM, a second later with
-SIGKILL; what leaves its process group by itself (a daemon) is not found again. Where the system cannot fork (Windows), handlers are
-served in threads of this process, where one that computes for ever cannot be ended; functions that listen by themselves, and commands,
-are refused with NotImplementedError.
+SIGKILL. What has left its process group by itself (a daemon) is found and ended too on Linux, unless it has called exec with an empty
+environment; elsewhere it is not found again. Where the system cannot fork (Windows), handlers are served in threads of this process, where
+one that computes for ever cannot be ended; functions that listen by themselves, and commands, are refused with NotImplementedError.
 
 Each step and the whole check are bounded in time; all sockets are on the loopback, on free ports.
 """

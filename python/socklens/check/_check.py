@@ -126,8 +126,7 @@ class Check:
             for peer in self._peers:
                 peer.conn.close()
         finally:
-            if self._program is not None:
-                self._program.stop()
+            self._end_program()
         self._ended = time.monotonic()
 
     # Steps
@@ -157,8 +156,14 @@ class Check:
     def end_program(self) -> None:
         """Ends the program, and closes all connections."""
         self.leave()
+        self._end_program()
+
+    def _end_program(self) -> None:
         if self._program is not None:
-            self._program.stop()
+            try:
+                self._program.stop()
+            finally:
+                self._program.sweep()
 
     def plan(self, names: Iterable[str]) -> None:
         """The names of steps to come: those that are not reached are in the result as not run."""

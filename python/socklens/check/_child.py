@@ -25,6 +25,7 @@ from .._socklens import connect
 from ..server import Server
 from ._ending import Ending
 from ._plain import compared
+from ._processes import Mark
 from ._serving import as_handler, ending_of
 from ._target import LOOPBACK, Function
 from ._telling import Tell
@@ -33,7 +34,9 @@ BROKEN = 70
 """The status of a child that has not come to the student's function (EX_SOFTWARE of sysexits.h)."""
 
 
-def live(work: Callable[[Tell], int], out: int, tell: Tell, life: int, signals: set[int | signal.Signals]) -> NoReturn:
+def live(
+    work: Callable[[Tell], int], out: int, tell: Tell, life: int, signals: set[int | signal.Signals], mark: Mark
+) -> NoReturn:
     """Runs `work` as the whole life of this process, which ends with the status that it returns.
 
     Args:
@@ -41,10 +44,12 @@ def live(work: Callable[[Tell], int], out: int, tell: Tell, life: int, signals: 
         tell: tells the parent.
         life: a pipe that ends when the parent does; then this process and all that it started end too.
         signals: those that are blocked in a program; until then all are.
+        mark: what this process and all that it starts are known by.
     """
     status = BROKEN
     try:
         _settle(out, life, signals)
+        mark.put()
         status = work(tell)
     except BaseException:
         traceback.print_exc()
@@ -101,7 +106,10 @@ def _no_keyboard(prompt: object = "", /) -> str:
 
 
 def _end_with_the_parent(life: int) -> None:
-    os.read(life, 1)
+    try:
+        os.read(life, 1)
+    except OSError:  # the program has closed what was not its own
+        return
     os.killpg(0, signal.SIGKILL)
 
 

@@ -1,5 +1,5 @@
-"""A student's program in any language, started by its command line in a process group of its own and ended with all of that group. What
-leaves the group by itself (setsid(2)) is not found again.
+"""A student's program in any language, started by its command line in a process group of its own and ended with all of that group, and
+with what has left the group by itself (setsid(2)), where the system tells of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from .._address import Address
 from ._ending import Ending
 from ._output import Output
+from ._processes import Leader, Mark
 from ._program import Program
 from ._target import Command
 
@@ -28,6 +29,8 @@ class CommandLine(Program):
         self._words = command.filled(address)
         self._stdin = stdin
         self._process: subprocess.Popen[bytes] | None = None
+        self._leader: Leader | None = None
+        self._mark = Mark()
         self._output: Output | None = None
         self._printed = ""
         self._failure: Ending | None = None
@@ -43,7 +46,7 @@ class CommandLine(Program):
             )
         seen, out = os.pipe()
         # A program in Python would keep its prints to itself until its buffer is full, and lose them when it is ended.
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"} | self._mark.variables
         try:
             self._process = subprocess.Popen(
                 self._words,
@@ -59,6 +62,7 @@ class CommandLine(Program):
             return
         finally:
             os.close(out)
+        self._leader = Leader(self._process.pid)
         self._output = Output(seen)
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), self._process.stdin as keyboard:
@@ -70,16 +74,14 @@ class CommandLine(Program):
 
     def ending(self) -> Ending | None:
         """How its first process has ended."""
-        if self._process is None:
+        if self._leader is None:
             return self._failure
-        status = self._process.poll()
+        status = self._leader.status()
         return None if status is None else Ending(status=status)
 
     def pids(self) -> frozenset[int]:
         """Its process group."""
-        from ._kernel import group
-
-        return frozenset() if self._process is None else group(self._process.pid)
+        return frozenset() if self._leader is None else self._leader.pids()
 
     def output(self) -> str:
         """What it has printed so far."""
@@ -87,22 +89,21 @@ class CommandLine(Program):
 
     def stop(self) -> None:
         """SIGTERM, a second for it to end, and SIGKILL for whoever is left of the group."""
-        if self._process is None or self._output is None:
+        if self._process is None or self._leader is None:
             return
-        if self._process.poll() is None:
-            self._signal(signal.SIGTERM)
+        if self._leader.status() is None:
+            self._leader.signal(signal.SIGTERM)
             deadline = time.monotonic() + _PATIENCE
-            while self._process.poll() is None and time.monotonic() < deadline:
+            while self._leader.status() is None and time.monotonic() < deadline:
                 time.sleep(_PAUSE)
-            self.had_to_be_killed = self._process.poll() is None
-        self._signal(signal.SIGKILL)
-        self._process.wait(_PATIENCE)
+            self.had_to_be_killed = self._leader.status() is None
+        self._leader.kill()
+        self._process.wait(_PATIENCE)  # it is reaped: this object of Python's is to know
         output, self._output = self._output, None
-        output.close()
-        self._printed = output.text()
+        if output is not None:
+            output.close()
+            self._printed = output.text()
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+    def sweep(self) -> None:
+        """Kills what it has left behind elsewhere."""
+        self._mark.sweep()

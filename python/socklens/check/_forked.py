@@ -5,10 +5,8 @@ it changes is not changed here.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,11 +15,10 @@ from .._address import Address
 from ._ending import Ending
 from ._output import Output
 from ._plain import Returned
+from ._processes import Leader, Mark
 from ._program import Program
 from ._target import Function
 from ._telling import Tell, Telling
-
-_LAST = 2.0  # seconds that the kernel has to end a process that was killed
 
 
 class Forked(Program):
@@ -30,8 +27,8 @@ class Forked(Program):
     def __init__(self, work: Callable[[Tell], int], address: Address) -> None:
         self._work = work
         self.address = address
-        self._pid: int | None = None
-        self._status: int | None = None
+        self._leader: Leader | None = None
+        self._mark = Mark()
         self._output: Output | None = None
         self._printed = ""
         self._told_pipe = self._life = -1
@@ -61,7 +58,7 @@ class Forked(Program):
                 if pid == 0:
                     for number in (out_seen, told_seen, life_end):
                         os.close(number)
-                    _child.live(self._work, out, self._telling.to(told), life, held)
+                    _child.live(self._work, out, self._telling.to(told), life, held, self._mark)
             except OSError:
                 for number in (number for pipe in pipes for number in pipe):
                     os.close(number)
@@ -69,7 +66,7 @@ class Forked(Program):
             finally:
                 if os.getpid() != parent:
                     os._exit(_child.BROKEN)
-        self._pid, self._told_pipe, self._life = pid, told_seen, life_end
+        self._leader, self._told_pipe, self._life = Leader(pid), told_seen, life_end
         for number in (out, told, life):
             os.close(number)
         os.set_blocking(told_seen, False)
@@ -78,13 +75,12 @@ class Forked(Program):
     def _catch_up(self) -> None:
         if self._told_pipe >= 0:
             self._telling.take(self._told_pipe)
-        if self._pid is not None and self._status is None:
-            try:
-                pid, status = os.waitpid(self._pid, os.WNOHANG)
-            except ChildProcessError:  # somebody else in this process has waited for it
-                self._status = 0
-            else:
-                self._status = os.waitstatus_to_exitcode(status) if pid else None
+
+    def _status(self) -> int | None:
+        # Before the pipe is looked at: what it told in its last moment is there then.
+        status = None if self._leader is None else self._leader.status()
+        self._catch_up()
+        return status
 
     def ready(self) -> bool:
         """Whether a handler is served; of a program that listens by itself only the kernel knows."""
@@ -96,8 +92,8 @@ class Forked(Program):
 
     def returned(self) -> bool:
         """Whether the function has returned, with threads of it perhaps still at work."""
-        self._catch_up()
-        return self._telling.ended is not None and not self._telling.ended.error and self._status is None
+        status = self._status()
+        return self._telling.ended is not None and not self._telling.ended.error and status is None
 
     def value(self) -> Returned | None:
         """What the function of a client has returned; None if it has not."""
@@ -106,13 +102,11 @@ class Forked(Program):
 
     def ending(self) -> Ending | None:
         """How it has ended; None while it runs, also if the function has returned and its threads serve on."""
-        self._catch_up()
+        status = self._status()
         told = self._telling.ended
         if told is not None and (told.error or told.exit_called):
             return told
-        if self._status is None:
-            return None
-        return replace(told or Ending(), status=self._status)
+        return None if status is None else replace(told or Ending(), status=status)
 
     def troubles(self) -> list[Ending]:
         """What a handler raised."""
@@ -121,9 +115,7 @@ class Forked(Program):
 
     def pids(self) -> frozenset[int]:
         """The child and what it has started."""
-        from ._kernel import group
-
-        return frozenset() if self._pid is None or self._status is not None else group(self._pid)
+        return frozenset() if self._leader is None else self._leader.pids()
 
     def output(self) -> str:
         """What it has printed so far."""
@@ -131,31 +123,22 @@ class Forked(Program):
 
     def stop(self) -> None:
         """Kills the child and its process group."""
-        if self._pid is None or self._output is None:
+        if self._leader is None:
             return
-        _kill_group(self._pid)
-        deadline = time.monotonic() + _LAST
-        while self._status is None and time.monotonic() < deadline:
-            self._catch_up()
-            if self._status is None:
-                time.sleep(0.001)
-        _kill_group(self._pid)  # what it forked while it was being killed
+        self._leader.kill()
         self._catch_up()
-        os.close(self._told_pipe)
-        os.close(self._life)
+        for number in (self._told_pipe, self._life):
+            if number >= 0:
+                os.close(number)
         self._told_pipe = self._life = -1
         output, self._output = self._output, None
-        output.close()
-        self._printed = output.text()
+        if output is not None:
+            output.close()
+            self._printed = output.text()
 
-
-def _kill_group(pid: int) -> None:
-    for kill in (os.killpg, os.kill):  # the child may not have its group yet
-        try:
-            kill(pid, signal.SIGKILL)
-        except OSError as error:
-            if error.errno not in (errno.ESRCH, errno.EPERM):
-                raise
+    def sweep(self) -> None:
+        """Kills what it has left behind elsewhere."""
+        self._mark.sweep()
 
 
 def forked_server(target: Function, address: Address) -> Forked:

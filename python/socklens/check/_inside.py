@@ -54,3 +54,6 @@ class Inside(Program):
     def stop(self) -> None:
         """Closes the listener and all connections, which ends all waits of handlers on them."""
         self._server.stop(0)
+
+    def sweep(self) -> None:
+        """What a handler has started goes on."""

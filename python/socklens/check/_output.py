@@ -20,7 +20,11 @@ class Output:
         self._stop_seen, self._stop = os.pipe()
         os.set_blocking(pipe, False)
         self._thread = threading.Thread(target=self._read_all, name="socklens: output of a check", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no thread left
+            self._close_all()
+            raise
 
     def _read_all(self) -> None:
         poll = select.poll()
@@ -61,5 +65,8 @@ class Output:
             before = len(self._first) + len(self._last) + self._lost
             if not self._read() or before == len(self._first) + len(self._last) + self._lost:
                 break
+        self._close_all()
+
+    def _close_all(self) -> None:
         for number in (self._pipe, self._stop_seen, self._stop):
             os.close(number)

@@ -12,7 +12,7 @@ from ._target import LOOPBACK, Command, Function, Read
 
 
 class Program(ABC):
-    """One that the check talks to. Its methods never wait, except `stop`, which is done within three seconds."""
+    """One that the check talks to. Its methods never wait, except `stop` and `sweep`, which are done within three seconds each."""
 
     address: Address
     """Where it listens, or is told to."""
@@ -46,7 +46,11 @@ class Program(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Ends it with everything that it has started. Stopping twice does nothing."""
+        """Ends it with everything that it has started and that has not gone elsewhere. Stopping twice does nothing."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Ends what has gone elsewhere, after `stop`: daemons."""
 
 
 class Elsewhere(Program):
@@ -80,6 +84,9 @@ class Elsewhere(Program):
 
     def stop(self) -> None:
         """It is not the check's to stop."""
+
+    def sweep(self) -> None:
+        """Nor what it has started."""
 
 
 def program(target: Read) -> Program:
