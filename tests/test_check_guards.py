@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ import socklens as sl
 from checked import Program, fails, passes
 from helpers import eventually
 from refusals import refused
-from socklens.check import Mistake
+from socklens.check import Mistake, Outcome
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
@@ -347,3 +349,52 @@ def test_where_no_thread_can_be_started_nothing_is_left(monkeypatch: pytest.Monk
     assert len(begun) == 1
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+# The port
+
+
+@linux
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_anybody_elses_listener_is_not_taken_for_the_programs(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    def ends(port: int) -> None:
+        raise OSError(errno.EADDRINUSE, "taken")
+
+    def hangs(port: int) -> None:
+        threading.Event().wait()
+
+    with sl.Server(echo, host, 0) as server:
+        where = sl.Address("127.0.0.1", server.local_addr.port)
+        monkeypatch.setattr("socklens.check._program.free_address", lambda: where)
+        for target in (hangs, "sleep 600 {port}"):
+            result = sl.check.echo_server(target, timeout=2)
+            fails(
+                result, None, f"nothing of it listens on {where}", f"(process {os.getpid()}), which the check has not"
+            )
+        fails(sl.check.echo_server(ends), None, "it raised OSError", "which the check has not started")
+
+
+@linux
+def test_a_daemons_listener_is_the_programs() -> None:
+    def daemonizes(host: str, port: int) -> None:
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                serve(host, port)
+        os.wait()
+
+    result = sl.check.echo_server(daemonizes)
+    fails(result, Mistake.KEEPS_THE_PORT, "is still taken")
+    assert [step.outcome for step in result.steps[:-1]] == [Outcome.PASSED] * (len(result.steps) - 1)
+
+
+def test_a_free_port_is_none_with_connections_in_time_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    from socklens import _free_port
+
+    with sl.listen() as listener, sl.connect(listener.local_addr) as client, listener.accept() as served:
+        served.close()
+        assert client.recv() == b""
+        port = listener.local_addr.port
+    free = _free_port.free_port()
+    monkeypatch.setattr(random, "sample", lambda ports, count: [port, free])
+    assert _free_port.free_port() == free

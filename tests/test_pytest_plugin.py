@@ -202,7 +202,7 @@ def test_skipped(server):
 
 
 def test_a_free_port_is_free_and_stays_so(pytester: pytest.Pytester) -> None:
-    from socklens_pytest._ports import free_port
+    from socklens._free_port import free_port
 
     ports = {free_port() for _ in range(20)}
     assert len(ports) > 10

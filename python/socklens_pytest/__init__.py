@@ -99,7 +99,7 @@ def free_port() -> int:
     It is not held for the test. It lies outside the range from which the kernel gives ports to others by itself, so that it stays free
     unless somebody asks for this very number. Where a port may be 0, as in ``sl.listen(port=0)``, that is safer.
     """
-    from ._ports import free_port
+    from socklens._free_port import free_port
 
     return free_port()
 

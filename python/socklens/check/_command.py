@@ -83,6 +83,10 @@ class CommandLine(Program):
         """Its process group."""
         return frozenset() if self._leader is None else self._leader.pids()
 
+    def owns(self, pid: int) -> bool:
+        """Also a daemon of it is its own."""
+        return self._leader is not None and (self._leader.has(pid) or self._mark.on(pid))
+
     def output(self) -> str:
         """What it has printed so far."""
         return self._printed if self._output is None else self._output.text()

@@ -25,12 +25,15 @@ def rows(port: int | None = None) -> list[PortRow] | None:
     return None if told is None else list(PortTable.told(*told))
 
 
+def listeners_at(address: Address) -> list[PortRow]:
+    """All who listen where this address can be reached."""
+    found = [row for row in rows(address.port) or [] if row.state == TcpState.LISTEN]
+    return [row for row in found if row.local.port == address.port and _reaches(row.local.host, address.host)]
+
+
 def listener_at(address: Address) -> PortRow | None:
     """Who listens where this address can be reached."""
-    for row in rows(address.port) or []:
-        if row.state == TcpState.LISTEN and row.local.port == address.port and _reaches(row.local.host, address.host):
-            return row
-    return None
+    return next(iter(listeners_at(address)), None)
 
 
 def _reaches(listening: str, asked: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
+from .._address import Address
+from .._ports._row import PortRow
 from .._socklens import connect
 from ._failure import Failed
-from ._kernel import listener_at, listening, rows, until
+from ._kernel import listener_at, listeners_at, listening, rows, until
 from ._program import Program
 from ._result import Mistake
 
@@ -28,21 +31,24 @@ def listens(check: Check, step: Stage) -> None:
     program.start()
     asked = rows(program.address.port) is not None
     elsewhere_since: float | None = None
-    elsewhere = ""
+    elsewhere = taken = ""
     returned_at: float | None = None
 
     def settled() -> bool:
-        nonlocal elsewhere_since, elsewhere, returned_at
+        nonlocal elsewhere_since, elsewhere, returned_at, taken
         if program.ready() and (program.ours or not asked or listener_at(program.address) is not None):
             return True
-        if asked and listener_at(program.address) is not None:
+        listeners = listeners_at(program.address) if asked else []
+        others = [row for row in listeners if not _is_its_own(program, row)]
+        if len(others) < len(listeners):
             return True
+        taken = _taken(program.address, others[0]) if others else ""
         if not asked and _answers(program):
             return True
         if (ending := program.ending()) is not None:
             raise Failed(
-                f"before it listened, it {ending.words}",
-                ending.mistake if ending.error else Mistake.NEVER_LISTENS,
+                f"before it listened, it {ending.words}{taken}",
+                None if taken else ending.mistake if ending.error else Mistake.NEVER_LISTENS,
                 expected=f"a listener on {program.address}",
                 actual="none",
             )
@@ -56,9 +62,9 @@ def listens(check: Check, step: Stage) -> None:
                     expected=f"a listener on {program.address}",
                     actual="none",
                 )
-        others = listening(program.pids()) if asked and program.ours else []
-        if others:
-            elsewhere = ", ".join(map(str, others))
+        found = listening(program.pids()) if asked and program.ours else []
+        if found:
+            elsewhere = ", ".join(map(str, found))
             elsewhere_since = elsewhere_since or now
             if now - elsewhere_since > _OTHER:
                 raise Failed(
@@ -71,12 +77,26 @@ def listens(check: Check, step: Stage) -> None:
 
     if not until(settled, time.monotonic() + check.seconds_left):
         raise Failed(
-            f"nothing listens on {program.address}"
-            + (f", {step.waited:.0f} seconds after it was started" if program.ours else ""),
-            Mistake.NEVER_LISTENS if program.ours else None,
+            f"nothing{' of it' if taken else ''} listens on {program.address}"
+            + (f", {step.waited:.0f} seconds after it was started{taken}" if program.ours else ""),
+            Mistake.NEVER_LISTENS if program.ours and not taken else None,
             expected=f"a listener on {program.address}",
             actual="none",
         )
+
+
+def _is_its_own(program: Program, row: PortRow) -> bool:
+    """Whether a listener is the program's; that of a process which this user may not know could be, if it is the same user's."""
+    if not program.ours:
+        return True
+    if row.pid is None:
+        return row.uid is None or row.uid == os.getuid()
+    return program.owns(row.pid)
+
+
+def _taken(address: Address, row: PortRow) -> str:
+    who = "another user's process" if row.pid is None else f"{row.program} (process {row.pid})"
+    return f"; on {address} listens {who}, which the check has not started"
 
 
 def _answers(program: Program) -> bool:

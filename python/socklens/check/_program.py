@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from abc import ABC, abstractmethod
 
 from .._address import Address
+from .._free_port import free_port
 from ._ending import Ending
 from ._target import LOOPBACK, Command, Function, Read
 
@@ -39,6 +39,10 @@ class Program(ABC):
     @abstractmethod
     def pids(self) -> frozenset[int]:
         """Its processes, as far as they are known."""
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process is one of its own."""
+        return pid in self.pids()
 
     @abstractmethod
     def output(self) -> str:
@@ -108,6 +112,4 @@ def program(target: Read) -> Program:
 
 def free_address() -> Address:
     """A port of the loopback that nobody has at this moment: a program that is told a port cannot choose one itself."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return Address(LOOPBACK, probe.getsockname()[1])
+    return Address(LOOPBACK, free_port())

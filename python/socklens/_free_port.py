@@ -1,4 +1,4 @@
-"""Finding a port that nobody has. It is asked of the kernel by binding, and let go again."""
+"""Finding a port that nobody has, for programs that must be told their port. It is asked of the kernel by binding, and let go again."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ def free_port() -> int:
     outside = [port for port in range(_LOWEST, _HIGHEST + 1) if not low <= port <= high]
     possible = outside or range(_LOWEST, _HIGHEST + 1)
     for port in random.sample(possible, min(_TRIES, len(possible))):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
-            held.enter_context(socket.create_server(("", port)))
+        # Without SO_REUSEADDR: a port whose last connections are in TIME_WAIT is none for a program that does not set it either.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET) as four:
+            four.bind(("", port))
             if socket.has_dualstack_ipv6():
-                held.enter_context(socket.create_server(("::", port), family=socket.AF_INET6))
+                with socket.socket(socket.AF_INET6) as six:
+                    six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    six.bind(("::", port))
             return port
     raise OSError(f"no free port was found among {_TRIES} outside of {low} to {high}")
 
