@@ -124,6 +124,10 @@ impl Wire {
             PyOSError::new_err((error.raw_os_error().unwrap_or(0), format!("the wire's thread could not be started: {error}")))
         })?;
         releasing(py, |patience| desk.catch_up(patience));
+        if let Err(error) = desk.listens_as_set() {
+            releasing(py, |patience| desk.stop(patience));
+            return Err(plainly(py)(error));
+        }
         Ok(Self { desk, listener })
     }
 
@@ -136,7 +140,8 @@ impl Wire {
     /// Sets what becomes of new connections; it holds when this returns.
     fn set_arrivals(&self, py: Python<'_>, refuse: bool, drop: Option<&str>, silent: bool, told: String) -> PyResult<()> {
         let drop = dropping(drop)?;
-        self.set(py, told, |settings| (settings.refuse, settings.drop, settings.silent) = (refuse, drop, silent))
+        self.set(py, told, |settings| (settings.refuse, settings.drop, settings.silent) = (refuse, drop, silent))?;
+        self.desk.listens_as_set().map_err(plainly(py))
     }
 
     /// Sends FIN in a direction, after what waits, on every connection.
@@ -163,6 +168,12 @@ impl Wire {
     #[getter]
     fn closed(&self) -> bool {
         self.desk.is_over() || self.listener.get().core.is_closed()
+    }
+
+    /// Whether nothing listens, or shall listen.
+    #[getter]
+    fn refuses(&self) -> bool {
+        self.desk.settings().refuse
     }
 
     /// The socket that it listens on.

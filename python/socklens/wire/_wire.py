@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +13,7 @@ from .._address import Address
 from .._socklens import Connection, _endpoint, _interfaces, _resolve, _Wire
 from ..server._records import Log
 from ._direction import Direction
-from ._mischief import ARRIVALS, DIRECTION, Arrivals, Drop, Mischief, chosen
+from ._mischief import ARRIVALS, DIRECTION, Drop, Mischief, chosen
 from ._story import BothWays, Towards, WireConnection, WireEvent, WireStory
 
 if TYPE_CHECKING:
@@ -196,7 +197,8 @@ class Wire:
     def refuse(self) -> bool:
         """Whether nothing listens on the wire's address: the kernel refuses who connects (ECONNREFUSED), and the port stays the wire's.
 
-        Clients that had not been accepted yet are reset; open connections go on. On Linux alone.
+        Clients that had not been accepted yet are reset; open connections go on. On Linux alone. Setting it raises OSError if the
+        kernel does not let the wire listen again (EADDRINUSE, with who has the address), and it goes on refusing.
         """
         return self._arrivals.refuse
 
@@ -237,8 +239,12 @@ class Wire:
         ((name, one),) = value.items()
         checked = ARRIVALS[name](name, one)
         with self._lock:
-            arrivals = Arrivals(**{known: getattr(self._arrivals, known) for known in ARRIVALS} | {name: checked})
-            self._core.set_arrivals(*arrivals.row(), f"{name}={checked!r}")
+            arrivals = replace(self._arrivals, **{name: checked})
+            try:
+                self._core.set_arrivals(*arrivals.row(), f"{name}={checked!r}")
+            except OSError:
+                self._arrivals = replace(self._arrivals, refuse=self._core.refuses)
+                raise
             self._arrivals = arrivals
 
     # All connections, now

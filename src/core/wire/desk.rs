@@ -13,7 +13,7 @@ use socket2::Socket;
 use super::story::{Event, Story, What};
 use super::{Direction, Mischief};
 use crate::core::connection::{Connection, Driver};
-use crate::core::error::Result;
+use crate::core::error::{Error, Result};
 use crate::core::listener::Listener;
 use crate::core::server::watch::{For, Watch};
 use crate::core::sys;
@@ -58,6 +58,8 @@ pub(super) enum Order {
 struct State {
     settings: Arc<Settings>,
     orders: Vec<Order>,
+    /// Why the listener does not listen, or does, against what was set.
+    unruly: Option<Error>,
     stop: bool,
     /// Changes and orders so far.
     version: u64,
@@ -138,7 +140,7 @@ impl Desk {
             watch: Arc::downgrade(watch),
             listener,
             seed,
-            state: Mutex::new(State { settings: Arc::new(settings), orders: vec![], stop: false, version: 0 }),
+            state: Mutex::new(State { settings: Arc::new(settings), orders: vec![], unruly: None, stop: false, version: 0 }),
             links: Mutex::default(),
             story: Mutex::default(),
             opened: (Instant::now(), SystemTime::now()),
@@ -174,6 +176,21 @@ impl Desk {
             state.settings = Arc::new(settings);
         }
         self.tell(0, None, What::Set(told));
+    }
+
+    /// The relay could not make the listener do what was set; this is how it stands.
+    pub(super) fn could_not(&self, refuses: bool, error: Error) {
+        let mut state = self.state.lock();
+        state.settings = Arc::new(Settings { refuse: refuses, ..Settings::clone(&state.settings) });
+        state.unruly = Some(error);
+    }
+
+    /// Whether the listener has done what was set, once the relay has caught up.
+    ///
+    /// # Errors
+    /// Why not, told once; `settings` say how it stands.
+    pub fn listens_as_set(&self) -> Result<()> {
+        self.state.lock().unruly.take().map_or(Ok(()), Err)
     }
 
     /// Sends FIN to all receivers of a direction, after what waits for them; what comes later is thrown away.

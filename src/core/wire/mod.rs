@@ -5,6 +5,7 @@
 mod delivering;
 mod desk;
 mod mischief;
+mod refusing;
 mod relay;
 mod relayed;
 mod schedule;

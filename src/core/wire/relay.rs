@@ -7,11 +7,12 @@ use std::time::Duration;
 use polling::Events;
 use slab::Slab;
 
-use super::Settings;
 use super::desk::{Desk, Drop as Dropping, LISTENER, Link, Order};
 use super::relayed::{Bench, Fate, Relayed};
 use super::side::Side;
 use super::story::What;
+use super::{Settings, refusing};
+use crate::core::reason;
 use crate::core::server::watch::{For, Watch};
 use crate::core::sys;
 use crate::core::wait::Patience;
@@ -149,7 +150,7 @@ impl Relay {
                 Err(_) if self.desk.listener.is_closed() => return,
                 Err(error) => {
                     let why = if sys::is_out_of_descriptors(&error) { "; clients wait until some are closed" } else { "" };
-                    self.desk.tell(0, None, What::Trouble(format!("accept: {}{why}", crate::core::reason::plain(&error))));
+                    self.desk.tell(0, None, What::Trouble(format!("accept: {}{why}", reason::plain(&error))));
                     self.pause = Some(self.desk.now() + PAUSE);
                     return self.watch_listener(For::NOTHING);
                 }
@@ -190,32 +191,33 @@ impl Relay {
 
     /// Makes the listener listen, or not, as is set. The kernel itself refuses then, and the port stays the wire's.
     fn listen_or_refuse(&mut self) {
-        if self.settings.refuse == self.refuses || self.desk.listener.is_closed() {
+        let refuse = self.settings.refuse;
+        if refuse == self.refuses || self.desk.listener.is_closed() {
             return;
         }
-        let refuse = self.settings.refuse;
-        let listener = &self.desk.listener;
-        let local = listener.local_addr();
-        let done = listener.with_socket("refuse", |socket| {
-            if refuse {
-                self.watch.remove(socket)?;
-                socket.shutdown(std::net::Shutdown::Read)?;
-                // Linux gives back a port that was not asked for by its number (SOCK_BINDPORT_LOCK); one that was is still bound.
-                match socket.bind(&local.into()) {
-                    Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(error),
-                    _ => Ok(()),
-                }
-            } else {
-                socket.listen(BACKLOG)?;
-                self.watch.add(socket, LISTENER, For::READ)
+        let local = self.desk.listener.local_addr();
+        let done = self.desk.listener.with_socket("refuse", |socket| {
+            let done = if refuse { refusing::refuse(socket, local) } else { refusing::listen(socket, local) };
+            let listens = sys::is_listener(socket)?;
+            match (self.refuses, listens) {
+                (false, false) => self.watch.remove(socket)?,
+                (true, true) => self.watch.add(socket, LISTENER, For::READ)?,
+                _ => {}
             }
+            Ok((done, listens))
         });
-        self.refuses = refuse;
-        let what = match done {
-            Ok(()) => What::Refuses(refuse),
-            Err(error) => What::Trouble(error.to_string()),
-        };
-        self.desk.tell(0, None, what);
+        // Closed in this moment, it has nothing to refuse any more.
+        let Ok((done, listens)) = done else { return };
+        self.refuses = !listens;
+        match done {
+            Ok(()) => self.desk.tell(0, None, What::Refuses(refuse)),
+            Err(error) => {
+                let stands = if listens { "; the wire goes on listening" } else { "; the wire goes on refusing" };
+                let error = reason::bind_failed(reason::LISTEN, local, Some(true), &error).and(stands);
+                self.desk.tell(0, None, What::Trouble(error.to_string()));
+                self.desk.could_not(self.refuses, error);
+            }
+        }
     }
 
     /// The end: both ends of each connection are sent FIN, and what waits is lost.
@@ -227,6 +229,3 @@ impl Relay {
         self.desk.tell(0, None, What::Ended(count));
     }
 }
-
-/// Clients that may wait to be accepted.
-const BACKLOG: i32 = 1024;
