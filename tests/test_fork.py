@@ -133,3 +133,56 @@ def test_bytes_in_rust_memory_are_in_the_childs_copy_too() -> None:
         a.close()
         b.close()
     """)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere RST leaves with the last descriptor")
+@pytest.mark.parametrize("unread", [b"", b"nobody reads this"], ids=["all read", "bytes unread"])
+@pytest.mark.parametrize("state", ["ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT_2"])
+def test_an_abort_reaches_the_peer_while_a_child_has_the_socket_too(state: str, unread: bytes) -> None:
+    run(f"""
+        signal.alarm(30)
+        a, b = sl.pair()
+        if {unread!r}:
+            b.sendall({unread!r})
+        if {state!r} == "CLOSE_WAIT":
+            b.shutdown("send")
+        if {state!r} == "FIN_WAIT_2":
+            a.shutdown("send")
+        while a.state != sl.TcpState.{state} or len(a.input_buffer) < len({unread!r}):
+            pass
+        told, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(tell)
+            os.read(told, 1)
+            os._exit(0)
+        os.close(told)
+        a.abort()
+        assert a.closed
+        while b.state != sl.TcpState.CLOSED:
+            pass
+        if {state!r} == "FIN_WAIT_2":
+            assert b.recv() == b"", "the end had come before"
+        else:
+            try:
+                b.recv()
+                raise AssertionError("it was reset")
+            except ConnectionResetError:
+                pass
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child has the socket all the time"
+        os.close(tell)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        b.close()
+    """)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere RST leaves with the last descriptor")
+def test_an_abort_in_the_child_leaves_the_parents_connection_alone() -> None:
+    run("""
+        a, b = sl.pair()
+        in_child(a.abort)
+        a.sendall(b"still here")
+        assert b.recv_exactly(10, timeout=10) == b"still here"
+        a.close()
+        b.close()
+    """)

@@ -212,6 +212,41 @@ def test_after_a_fork_the_parent_keeps_the_wire_and_the_child_has_no_part_in_it(
     ]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere RST leaves with the last descriptor")
+@pytest.mark.parametrize("how", ["wire.reset()", "wire.to_server.reset_at = 0", "drop"])
+def test_a_reset_reaches_both_ends_while_a_forked_child_has_the_sockets_too(how: str) -> None:
+    told = run(
+        f"""
+        import os, signal, socklens as sl
+        signal.alarm(30)
+        with sl.listen(port=0) as listener, sl.Wire(listener) as wire:
+            client = sl.connect(wire.local_addr); server = listener.accept(timeout=5)
+            {"wire.drop = True" if how == "drop" else ""}
+            ends = [sl.connect(wire.local_addr)] if {how!r} == "drop" else [client, server]
+            assert wire.accepted == (2 if {how!r} == "drop" else 1)
+            told, tell = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(tell)
+                os.read(told, 1)
+                os._exit(0)
+            {"" if how == "drop" else how}
+            for end in ends:
+                try:
+                    print(end.recv(timeout=10))
+                except ConnectionResetError:
+                    print("reset")
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
+            os.close(tell)
+            os.waitpid(child, 0)
+            client.close(); server.close(); ends[0].close()
+        """,
+        "-W",
+        "ignore::DeprecationWarning",
+    )
+    assert set(told.split()) == {"reset"}
+
+
 def test_a_cell_that_is_run_again_replaces_its_wire() -> None:
     with kernel() as notebook:
         notebook.do("import socklens as sl\nserver = sl.Server(sl.Echo(), port=0).start()")

@@ -259,7 +259,8 @@ impl Connection {
     }
 
     /// Closes with RST: what was sent and not acknowledged is dropped, and the peer's next call fails with ECONNRESET. In a forked child it is an
-    /// ordinary close: the linger time that makes the RST belongs to the open file, which the parent has too.
+    /// ordinary close: the parent's connection is not the child's to end. The parent's abort ends it for its children too; on systems other than Linux
+    /// RST leaves when the last of them has closed.
     ///
     /// # Errors
     /// The kernel's, if it does not let the linger time be set; the connection is closed all the same.
@@ -268,7 +269,7 @@ impl Connection {
         let shared = self.gate.is_inherited();
         self.end(Ended::Aborted, patience, |socket, _| {
             if !shared {
-                set = socket.set_linger(Some(Duration::ZERO));
+                set = sys::reset(socket);
             }
         });
         set.map_err(|error| self.failed("abort", error))

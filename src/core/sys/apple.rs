@@ -34,6 +34,11 @@ pub(crate) fn inode(_socket: &Socket) -> Option<u64> {
     None
 }
 
+/// By a linger time of 0 (socket(7)).
+pub(crate) fn reset(socket: &Socket) -> io::Result<()> {
+    socket.set_linger(Some(std::time::Duration::ZERO))
+}
+
 fn connection_info(socket: &Socket) -> io::Result<libc::tcp_connection_info> {
     let bytes = getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_CONNECTION_INFO, size_of::<libc::tcp_connection_info>())?;
     if bytes.len() < size_of::<libc::tcp_connection_info>() {

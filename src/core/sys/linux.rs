@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 use rustix::net::SocketFlags;
@@ -86,6 +87,20 @@ pub(crate) fn tcp_info(socket: &Socket) -> io::Result<TcpInfo> {
 pub(crate) fn tcp_state(socket: &Socket) -> io::Result<Option<TcpState>> {
     let bytes = getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, 1)?;
     Ok(bytes.first().and_then(|&number| TcpState::from_number(number)))
+}
+
+/// An association that is dissolved (connect(2), AF_UNSPEC) sends RST at once, whoever else has the socket; with a linger time of 0 alone it would
+/// leave with the last descriptor, which a child of fork(2) may keep for long.
+pub(crate) fn reset(socket: &Socket) -> io::Result<()> {
+    socket.set_linger(Some(Duration::ZERO))?;
+    // In the states that are left out, `tcp_disconnect` sends nothing, while close(2) still answers unread bytes with RST.
+    if let Some(TcpState::SYN_SENT | TcpState::ESTABLISHED | TcpState::FIN_WAIT_1 | TcpState::FIN_WAIT_2 | TcpState::CLOSE_WAIT) =
+        tcp_state(socket).ok().flatten()
+    {
+        // EBUSY on Linux 6.4 to 6.6, while the child waits in a call of its own: then the linger time has to do.
+        let _or_with_its_last_descriptor = rustix::net::connect_unspec(socket);
+    }
+    Ok(())
 }
 
 /// The inode of a socket (fstat(2)): the number by which the kernel's table has it.

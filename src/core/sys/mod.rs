@@ -10,6 +10,7 @@
 //!   descriptor ready, and `forget` comes before the socket is closed.
 //! - `inode(&Socket)`: the number by which the kernel's table of sockets has it.
 //! - `tcp_info(&Socket)`: all that the kernel tells of a connection; `tcp_state`: its state alone.
+//! - `reset(&Socket)`: to be closed next, with RST. Linux sends it in this call; elsewhere it leaves when the socket's last descriptor is closed.
 //! - `getsockopt`, `setsockopt`: options by number, as bytes.
 
 #[cfg(any(target_os = "macos", target_os = "ios"))]

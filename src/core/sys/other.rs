@@ -27,6 +27,11 @@ pub(crate) fn inode(_socket: &Socket) -> Option<u64> {
     None
 }
 
+/// By a linger time of 0 (socket(7)).
+pub(crate) fn reset(socket: &Socket) -> io::Result<()> {
+    socket.set_linger(Some(std::time::Duration::ZERO))
+}
+
 pub(crate) fn tcp_info(_socket: &Socket) -> io::Result<TcpInfo> {
     Ok(TcpInfo::default())
 }

@@ -147,6 +147,11 @@ pub(crate) fn inode(_socket: &Socket) -> Option<u64> {
     None
 }
 
+/// By a linger time of 0 (socket(7)).
+pub(crate) fn reset(socket: &Socket) -> io::Result<()> {
+    socket.set_linger(Some(std::time::Duration::ZERO))
+}
+
 fn raw_info(socket: &Socket) -> io::Result<ws::TCP_INFO_v0> {
     let version = 0u32;
     let mut info = ws::TCP_INFO_v0::default();

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket};
 
@@ -135,12 +134,11 @@ impl Side {
         }
     }
 
-    /// Closes it: with RST (socket(7), SO_LINGER of 0), or with FIN.
+    /// Closes it: with RST, or with FIN. A child of fork(2) may have the descriptor too, so that to close it need not send either.
     pub(super) fn close(mut self, reset: bool) {
         if reset {
-            let _or_gone = self.socket.set_linger(Some(Duration::ZERO));
+            let _or_gone = sys::reset(&self.socket);
         } else {
-            // A child of fork(2) may have the descriptor too, and then to close it would not send FIN.
             self.finish();
         }
     }
