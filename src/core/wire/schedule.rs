@@ -8,8 +8,6 @@ use super::mischief::{Mischief, Split, chance};
 
 /// Bytes that wait at the most; whoever sends more is not read until there is room.
 pub const CAPACITY: usize = 256 << 10;
-/// Moments of arrival that are remembered apart; later ones count as the last of them until some have left.
-const ARRIVALS: usize = 1024;
 /// With a rate alone, bytes leave in pieces of so much time.
 const TICK: Duration = Duration::from_millis(10);
 /// How much of the time that was lost by coming late, or by waiting for the receiver, a rate makes good.
@@ -46,7 +44,8 @@ pub(super) struct Schedule {
     waiting: VecDeque<u8>,
     /// Bytes that have left: the position of the first that waits.
     gone: u64,
-    /// Up to which position bytes had come at which time.
+    /// Up to which position bytes had come at which time. All are kept, since each message has its own delay: no more than one for each byte that waits,
+    /// which is 6 MiB if all came alone.
     arrivals: VecDeque<(u64, Duration)>,
     end: Option<(End, Duration)>,
     /// Pieces that have left since the sizes were set, and the sizes.
@@ -124,9 +123,8 @@ impl Schedule {
     pub(super) fn push(&mut self, bytes: &[u8], now: Duration) {
         self.waiting.extend(bytes);
         let until = self.gone + self.waiting.len() as u64;
-        let full = self.arrivals.len() >= ARRIVALS;
         match self.arrivals.back_mut() {
-            Some(last) if full || last.1 == now => last.0 = until,
+            Some(last) if last.1 == now => last.0 = until,
             _ => self.arrivals.push_back((until, now)),
         }
     }
@@ -139,8 +137,7 @@ impl Schedule {
     /// Throws away what waits, and tells how much that was.
     pub(super) fn clear(&mut self) -> usize {
         let lost = self.waiting.len();
-        self.waiting = VecDeque::new();
-        self.arrivals.clear();
+        (self.waiting, self.arrivals) = (VecDeque::new(), VecDeque::new());
         (self.rest, self.glued) = (0, 0);
         lost
     }
@@ -170,29 +167,37 @@ impl Schedule {
         if !self.is_glued(mischief) {
             return Step::Wait(None);
         }
-        let (due, next) = self.due(now, mischief);
         let whole = mischief.glue > 1;
+        let most = self.most(whole, mischief);
+        let (due, next) = self.due(now, if whole { self.glued } else { most }, mischief);
         if due == 0 || (whole && due < self.glued) {
             return Step::Wait(next);
         }
-        let ends = [mischief.reset_at, mischief.close_at, mischief.finish_at];
-        let limit = ends.into_iter().flatten().filter_map(|at| at.checked_sub(self.gone)).min().unwrap_or(u64::MAX);
-        let size = if self.rest > 0 { Some(self.rest) } else { mischief.piece(self.turn, self.seed) };
-        let mut count = due.min(usize::try_from(limit).unwrap_or(usize::MAX)).min(size.unwrap_or(usize::MAX));
-        if whole {
-            count = count.min(self.glued);
-        }
+        let count = due.min(most);
         if let Some(rate) = mischief.rate {
-            if size.is_none() && !whole {
-                let tick = rate.get().saturating_mul(TICK.as_millis() as u64) / 1000;
-                count = count.min(usize::try_from(tick).unwrap_or(usize::MAX).max(1));
-            }
             let leaves = self.leaves(count, rate.get(), mischief);
             if now < leaves {
                 return Step::Wait(Some(leaves));
             }
         }
         Step::Send(count)
+    }
+
+    /// How many bytes the next piece has at the most, were all of them due.
+    fn most(&self, whole: bool, mischief: &Mischief) -> usize {
+        let ends = [mischief.reset_at, mischief.close_at, mischief.finish_at];
+        let limit = ends.into_iter().flatten().filter_map(|at| at.checked_sub(self.gone)).min().unwrap_or(u64::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let size = if self.rest > 0 { Some(self.rest) } else { mischief.piece(self.turn, self.seed) };
+        match (size, mischief.rate) {
+            (_, _) if whole => limit.min(size.unwrap_or(usize::MAX)).min(self.glued),
+            (Some(size), _) => limit.min(size),
+            (None, Some(rate)) => {
+                let tick = rate.get().saturating_mul(TICK.as_millis() as u64) / 1000;
+                limit.min(usize::try_from(tick).unwrap_or(usize::MAX).max(1))
+            }
+            (None, None) => limit,
+        }
     }
 
     /// What remains when no byte waits.
@@ -217,8 +222,9 @@ impl Schedule {
         mischief.glue <= 1 || self.glued > 0
     }
 
-    /// How many bytes may leave by the time of their arrival, and when the next ones may.
-    fn due(&self, now: Duration, mischief: &Mischief) -> (usize, Option<Duration>) {
+    /// How many bytes may leave by the time of their arrival, and when the next ones may; more than are enough are not counted, since there may be as
+    /// many arrivals as bytes.
+    fn due(&self, now: Duration, enough: usize, mischief: &Mischief) -> (usize, Option<Duration>) {
         if mischief.delay.is_zero() && mischief.jitter.is_zero() {
             return (self.waiting.len(), None);
         }
@@ -229,6 +235,9 @@ impl Schedule {
                 return ((from - self.gone) as usize, Some(due));
             }
             from = until;
+            if from - self.gone >= enough as u64 {
+                return ((from - self.gone) as usize, None);
+            }
         }
         (self.waiting.len(), None)
     }
@@ -272,6 +281,9 @@ impl Schedule {
         if self.waiting.is_empty() && self.waiting.capacity() > CAPACITY / 4 {
             // What a stall had piled up is not kept for the next one.
             self.waiting = VecDeque::new();
+        }
+        if self.arrivals.is_empty() && self.arrivals.capacity() > CAPACITY / 64 {
+            self.arrivals = VecDeque::new();
         }
         self.rest = offered - count;
         if self.rest == 0 {

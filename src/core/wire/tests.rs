@@ -157,6 +157,22 @@ proptest! {
     }
 
     #[test]
+    fn each_of_many_small_messages_is_late_by_the_delay_and_no_more(messages in prop::collection::vec((1u64..1_000, 1usize..4), 1..5_000)) {
+        let mischief = Mischief { delay: Duration::from_secs(60), ..Mischief::default() };
+        let (mut schedule, mut now, mut expected) = (Schedule::new(1), Duration::ZERO, vec![]);
+        for (after, size) in messages {
+            now += Duration::from_micros(after);
+            schedule.push(&vec![7; size], now);
+            expected.push((now + mischief.delay, size));
+        }
+        for (due, size) in expected {
+            prop_assert_eq!(schedule.next(due - Duration::from_nanos(1), &mischief), Step::Wait(Some(due)));
+            prop_assert_eq!(schedule.next(due, &mischief), Step::Send(size));
+            schedule.sent(size, size, due, &mischief);
+        }
+    }
+
+    #[test]
     fn a_rate_is_never_exceeded(rate in 1u64..100_000, size in 1usize..5_000) {
         let mischief = Mischief { rate: NonZeroU64::new(rate), ..Mischief::default() };
         let run = run(1, &mischief, &[(0, vec![7; size])], End::Finish, usize::MAX);
@@ -232,13 +248,17 @@ fn a_stall_holds_everything_and_a_change_takes_effect_at_once() {
 }
 
 #[test]
-fn moments_of_arrival_are_bounded_in_number() {
+fn what_is_known_of_arrivals_is_bounded_and_given_back() {
     let mut schedule = Schedule::new(1);
-    for moment in 0..100_000u64 {
+    for moment in 0..CAPACITY as u64 {
+        assert!(schedule.room() > 0);
         schedule.push(b"x", Duration::from_micros(moment));
     }
-    assert!(schedule.moments() <= 1024);
-    assert_eq!(schedule.room(), CAPACITY - 100_000);
+    assert_eq!((schedule.room(), schedule.moments()), (0, CAPACITY));
+    let now = Duration::from_secs(1);
+    assert_eq!(schedule.next(now, &Mischief::default()), Step::Send(CAPACITY));
+    assert!(schedule.sent(CAPACITY, CAPACITY, now, &Mischief::default()));
+    assert_eq!((schedule.room(), schedule.moments()), (CAPACITY, 0));
 }
 
 #[test]
