@@ -77,6 +77,14 @@ pub(super) fn releasing<T>(py: Python<'_>, call: impl FnOnce(&mut dyn Patience) 
     call(&mut Releasing { py, raised: None })
 }
 
+/// Calls the core with something that should end within moments, but which a signal may end before: another thread's word is awaited. No client waits
+/// for long because of that, so a server's event loop may do it.
+pub(super) fn confirming<T>(py: Python<'_>, call: impl FnOnce(&mut dyn Patience) -> Result<T>) -> PyResult<T> {
+    let mut patience = Releasing { py, raised: None };
+    let result = call(&mut patience);
+    result.map_err(|error| raise(py, error, patience.raised))
+}
+
 /// Runs a server's loop on this thread, which keeps the interpreter but while the loop waits.
 pub(super) fn serving(py: Python<'_>, run: impl FnOnce(&mut dyn Patience)) {
     run(&mut Serving { py });

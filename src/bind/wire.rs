@@ -10,11 +10,11 @@ use pyo3::prelude::*;
 use super::arguments::python_address;
 use super::errors::plainly;
 use super::listener::Listener;
-use super::patience::{releasing, waiting};
+use super::patience::{confirming, releasing, waiting};
 use super::site::warn_unclosed;
 use crate::core::resolve::resolve;
 use crate::core::wire::{self, Desk, Direction, Drop as Dropping, Mischief, Settings, Split};
-use crate::core::{self, Timeout};
+use crate::core::{self, Result, Timeout};
 
 /// How long a close waits for the relay's thread, whose turns never sleep.
 const END: Duration = Duration::from_secs(5);
@@ -85,17 +85,11 @@ impl Wire {
         Ok(())
     }
 
-    fn set(&self, py: Python<'_>, told: String, change: impl FnOnce(&mut Settings)) -> PyResult<()> {
-        self.change(py, |desk| desk.set(told, change))
-    }
-
-    /// Changes something between what has happened by now and what happens after this returns: a client that has connected is the relay's before.
-    fn change(&self, py: Python<'_>, change: impl FnOnce(&Desk)) -> PyResult<()> {
-        self.is_here()?;
-        releasing(py, |patience| self.desk.catch_up(patience));
-        change(&self.desk);
-        releasing(py, |patience| self.desk.catch_up(patience));
-        Ok(())
+    /// Does something between what has happened by now and what happens after this returns: a client that has connected is the relay's before.
+    fn order(&self, py: Python<'_>, order: &str, give: impl FnOnce(&Desk) -> Result<()>) -> PyResult<()> {
+        self.settle(py, &format!("{order} is not done"))?;
+        give(&self.desk).map_err(plainly(py))?;
+        self.settle(py, &format!("{order} is under way, but not confirmed"))
     }
 }
 
@@ -123,45 +117,57 @@ impl Wire {
         std::thread::Builder::new().name("socklens wire".into()).spawn(work).map_err(|error| {
             PyOSError::new_err((error.raw_os_error().unwrap_or(0), format!("the wire's thread could not be started: {error}")))
         })?;
-        releasing(py, |patience| desk.catch_up(patience));
-        if let Err(error) = desk.listens_as_set() {
+        let opened = confirming(py, |patience| desk.settle("Wire", patience).and_then(|()| desk.listens_as_set()));
+        if opened.is_err() {
             releasing(py, |patience| desk.stop(patience));
-            return Err(plainly(py)(error));
         }
-        Ok(Self { desk, listener })
+        opened.map(|()| Self { desk, listener })
     }
 
-    /// Sets everything of a direction, "to_server" or "to_client"; it holds when this returns. `told` is what the story says of it.
+    /// Waits until the relay has carried out what was set, and has seen what has happened by now. `how` says how what was wanted stands if it does not
+    /// answer.
+    fn settle(&self, py: Python<'_>, how: &str) -> PyResult<()> {
+        self.is_here()?;
+        confirming(py, |patience| self.desk.settle(how, patience))
+    }
+
+    /// Sets everything of a direction, "to_server" or "to_client"; `settle` waits until it holds. `told` is what the story says of it.
     fn set_direction(&self, py: Python<'_>, name: &str, row: Row, told: String) -> PyResult<()> {
         let (direction, mischief) = (direction(name)?, mischief(row)?);
-        self.set(py, told, |settings| settings.mischief[direction as usize] = mischief)
+        self.desk.set(told, |settings| settings.mischief[direction as usize] = mischief).map_err(plainly(py))
     }
 
-    /// Sets what becomes of new connections; it holds when this returns.
+    /// Sets what becomes of new connections; `settle` waits until it holds.
     fn set_arrivals(&self, py: Python<'_>, refuse: bool, drop: Option<&str>, silent: bool, told: String) -> PyResult<()> {
         let drop = dropping(drop)?;
-        self.set(py, told, |settings| (settings.refuse, settings.drop, settings.silent) = (refuse, drop, silent))?;
+        let change = |settings: &mut Settings| (settings.refuse, settings.drop, settings.silent) = (refuse, drop, silent);
+        self.desk.set(told, change).map_err(plainly(py))
+    }
+
+    /// Raises what the kernel said if it did not let the wire listen, or refuse, as was set.
+    fn listens_as_set(&self, py: Python<'_>) -> PyResult<()> {
         self.desk.listens_as_set().map_err(plainly(py))
     }
 
     /// Sends FIN in a direction, after what waits, on every connection.
     fn finish(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         let direction = direction(name)?;
-        self.change(py, |desk| desk.finish(direction))
+        self.order(py, &format!("{name}.finish()"), |desk| desk.finish(direction))
     }
 
     /// Resets both ends of every connection.
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        self.change(py, Desk::reset)
+        self.order(py, "reset()", Desk::reset)
     }
 
     /// Stops listening, so that the port is free when this returns, and ends every connection.
-    fn close(&self, py: Python<'_>) {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.desk.is_inherited() {
-            return releasing(py, |patience| self.listener.get().core.close(patience));
+            releasing(py, |patience| self.listener.get().core.close(patience));
+            return Ok(());
         }
         releasing(py, |patience| self.desk.stop(patience));
-        let _over = releasing(py, |patience| self.desk.join(END, patience));
+        confirming(py, |patience| self.desk.join(END, patience))
     }
 
     /// Whether it has been closed.
@@ -199,7 +205,7 @@ impl Wire {
         if self.desk.is_inherited() {
             return Ok(vec![]);
         }
-        releasing(py, |patience| self.desk.catch_up(patience));
+        let _as_far_as_it_has_come = confirming(py, |patience| self.desk.catch_up(patience))?;
         let row = |link: Arc<wire::Link>| {
             let onward = link.onward().map(|onward| python_address(py, onward)).transpose()?;
             let client = python_address(py, link.client)?;
@@ -209,18 +215,18 @@ impl Wire {
     }
 
     /// What it did so far, oldest first, and how many older events are not kept.
-    fn events(&self, py: Python<'_>) -> (Vec<EventRow>, u64) {
+    fn events(&self, py: Python<'_>) -> PyResult<(Vec<EventRow>, u64)> {
         if self.desk.is_inherited() {
-            return (vec![], 0);
+            return Ok((vec![], 0));
         }
-        releasing(py, |patience| self.desk.catch_up(patience));
+        let _as_far_as_it_has_come = confirming(py, |patience| self.desk.catch_up(patience))?;
         let (events, lost) = self.desk.events();
         let row = |event: wire::Event| {
             let (from, to) = event.what.range().unzip();
             let direction = event.direction.map(Direction::name);
             (event.at.as_secs_f64(), event.connection, direction, event.what.word(), from, to, event.what.to_string())
         };
-        (events.into_iter().map(row).collect(), lost)
+        Ok((events.into_iter().map(row).collect(), lost))
     }
 }
 
@@ -232,6 +238,10 @@ impl Drop for Wire {
         let listener = self.listener.get();
         // The first word is the wire's: closed by this, its listener has nothing to say any more.
         warn_unclosed(&format!("Wire {}", listener.core.local_addr()), &listener.site);
-        let _if_python_is_there = Python::try_attach(|py| self.close(py));
+        let _if_python_is_there = Python::try_attach(|py| {
+            if let Err(error) = self.close(py) {
+                error.write_unraisable(py, None);
+            }
+        });
     }
 }

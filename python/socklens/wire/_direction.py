@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._mischief import DIRECTION, Mischief, Split, meant
+from ._mischief import DIRECTION, NONE, Mischief, Split, meant
 from ._story import Towards
+
+if TYPE_CHECKING:
+    from .._socklens import _Wire
 
 
 def _setting(name: str, doc: str) -> Any:
@@ -29,17 +31,17 @@ class Direction:
     Every attribute can be set while the wire runs, and holds for all of its connections, also those that come later, when the assignment
     is done. A position (``finish_at`` and its kin) counts the bytes before it in the direction's stream, on each connection; on a
     connection where it has been passed already, it changes nothing.
+
+    To set anything raises ClosedError once the wire is closed, and TimeoutError if the relay does not answer within 2 seconds: the
+    message says whether it is set.
     """
 
-    __slots__ = ("_apply", "_finish", "_mischief", "_name", "_one_at_a_time")
+    __slots__ = ("_core", "_mischief", "_name", "_one_at_a_time")
 
-    def __init__(
-        self, name: Towards, mischief: Mischief, apply: Callable[[Mischief, str], None], finish: Callable[[], None]
-    ) -> None:
+    def __init__(self, name: Towards, mischief: Mischief, core: _Wire) -> None:
         self._name = name
         self._mischief = mischief
-        self._apply = apply
-        self._finish = finish
+        self._core = core
         # What is set anew is made of what is set: two threads that set different things must not undo each other's.
         self._one_at_a_time = threading.RLock()
 
@@ -111,26 +113,26 @@ class Direction:
 
     def finish(self) -> None:
         """Half-closes now: the receiver of every open connection gets what waits for it and FIN; what comes later is thrown away."""
-        self._finish()
+        self._core.finish(self._name)
 
     def reset(self) -> None:
         """Sets everything back, so that bytes pass as they come. To break connections there is ``wire.reset()``."""
-        self._put(Mischief(), f"{self._name}: everything as it comes")
+        self._change({name: getattr(NONE, name) for name in DIRECTION}, "everything as it comes")
 
     @property
     def words(self) -> str:
         """What is set, as it is written: ``split=1, delay=0.5``; empty if bytes pass as they come."""
         return self._mischief.words()
 
-    def _change(self, values: dict[str, Any]) -> None:
-        told = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    def _change(self, values: dict[str, Any], words: str = "") -> None:
+        told = f"{self._name}: {words or ', '.join(f'{name}={value!r}' for name, value in values.items())}"
         with self._one_at_a_time:
-            self._put(replace(self._mischief, **values), f"{self._name}: {told}")
-
-    def _put(self, mischief: Mischief, told: str) -> None:
-        with self._one_at_a_time:
-            self._apply(mischief, told)
+            self._core.settle(f"{told} is not set")
+            # What is set is looked at after the wait, in which a signal handler may have set something else.
+            mischief = replace(self._mischief, **values)
+            self._core.set_direction(self._name, mischief.row(), told)
             self._mischief = mischief
+            self._core.settle(f"{told} is set, but not confirmed")
 
     def __setattr__(self, name: str, value: object) -> None:
         if not hasattr(type(self), name):

@@ -13,8 +13,8 @@ from .._address import Address
 from .._socklens import Connection, _endpoint, _interfaces, _resolve, _Wire
 from ..server._records import Log
 from ._direction import Direction
-from ._mischief import ARRIVALS, DIRECTION, Drop, Mischief, chosen
-from ._story import BothWays, Towards, WireConnection, WireEvent, WireStory
+from ._mischief import ARRIVALS, DIRECTION, Drop, chosen
+from ._story import BothWays, WireConnection, WireEvent, WireStory
 
 if TYPE_CHECKING:
     from .._socklens import Listener
@@ -34,6 +34,9 @@ class Wire:
     and so do FIN, half-close and RST. Both ends' sockets stay the programs' own: the relay reads from its own sockets alone.
 
     The same seed makes the same choices at the same places of each connection's streams.
+
+    What is set, or ordered (`reset`, `finish`), holds when the call returns: it waits for the relay, which answers within microseconds.
+    Ctrl-C ends the wait, TimeoutError tells of a relay that has not answered within 2 seconds, and a closed wire raises ClosedError.
 
     Args:
         target: where the clients' bytes go: an Address, ``(host, port)``, ``"host:port"``, a Listener, a running Server, or another Wire. A
@@ -66,7 +69,7 @@ class Wire:
         self._target = _target(target)
         self._seed = seed
         self._arrivals = arrivals
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # "host:port" and (host, port) have their port in them; 0 beside them would be a second one.
         inside = not isinstance(host, str) or (port == 0 and _endpoint(host, None)[1] is not None)
         listener = _listen.open_listener(host, None if inside and port == 0 else port, _BACKLOG, owner=self, outer=1)
@@ -79,21 +82,13 @@ class Wire:
         except BaseException:
             listener.close()
             raise
-        self.to_server = self._direction("to_server", both)
-        self.to_client = self._direction("to_client", both)
+        self.to_server = Direction("to_server", both, self._core)
+        self.to_client = Direction("to_client", both, self._core)
 
     to_server: Direction
     """What happens to bytes from the clients to the target."""
     to_client: Direction
     """What happens to bytes from the target to the clients."""
-
-    def _direction(self, name: Towards, mischief: Mischief) -> Direction:
-        core = self._core
-
-        def apply(mischief: Mischief, told: str) -> None:
-            core.set_direction(name, mischief.row(), told)
-
-        return Direction(name, mischief, apply, lambda: core.finish(name))
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in DIRECTION:
@@ -107,7 +102,10 @@ class Wire:
     def close(self) -> None:
         """Stops listening and ends every connection: FIN to both ends, and what waits in the relay is lost.
 
-        The port is free when it returns. Closing twice does nothing.
+        The port is free when it returns. Closing twice does nothing; what was set and told can be read as before.
+
+        Raises:
+            TimeoutError: the relay has not ended within 5 seconds. The port is free, but connections may be open still.
         """
         self._core.close()
 
@@ -200,7 +198,7 @@ class Wire:
         Clients that had not been accepted yet are reset; open connections go on. On Linux alone. Setting it raises OSError if the
         kernel does not let the wire listen again (EADDRINUSE, with who has the address), and it goes on refusing.
         """
-        return self._arrivals.refuse
+        return self._core.refuses
 
     @refuse.setter
     def refuse(self, value: bool) -> None:
@@ -233,19 +231,20 @@ class Wire:
     @property
     def arrivals(self) -> str:
         """What is set for new connections, in words, such as ``silent=True``; empty if they are served."""
-        return self._arrivals.words()
+        return replace(self._arrivals, refuse=self._core.refuses).words()
 
     def _arrive(self, **value: Any) -> None:
         ((name, one),) = value.items()
         checked = ARRIVALS[name](name, one)
         with self._lock:
-            arrivals = replace(self._arrivals, **{name: checked})
-            try:
-                self._core.set_arrivals(*arrivals.row(), f"{name}={checked!r}")
-            except OSError:
-                self._arrivals = replace(self._arrivals, refuse=self._core.refuses)
-                raise
+            told = f"{name}={checked!r}"
+            self._core.settle(f"{told} is not set")
+            # What is set is looked at after the wait, in which a signal handler may have set something else.
+            arrivals = replace(self._arrivals, **{"refuse": self._core.refuses, name: checked})
+            self._core.set_arrivals(*arrivals.row(), told)
             self._arrivals = arrivals
+            self._core.settle(f"{told} is set, but not confirmed")
+            self._core.listens_as_set()
 
     # All connections, now
 

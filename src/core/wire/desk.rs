@@ -57,12 +57,25 @@ pub(super) enum Order {
 #[derive(Debug)]
 struct State {
     settings: Arc<Settings>,
+    /// What is to be told of changes, as soon as they hold.
+    told: Vec<String>,
     orders: Vec<Order>,
     /// Why the listener does not listen, or does, against what was set.
     unruly: Option<Error>,
     stop: bool,
     /// Changes and orders so far.
     version: u64,
+}
+
+/// What the relay takes from here at each turn.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) settings: Arc<Settings>,
+    /// What of that has changed, in words.
+    pub(super) told: Vec<String>,
+    pub(super) orders: Vec<Order>,
+    pub(super) stop: bool,
+    pub(super) version: u64,
 }
 
 /// One relayed connection, as others see it: what the relay counts while it works.
@@ -140,7 +153,7 @@ impl Desk {
             watch: Arc::downgrade(watch),
             listener,
             seed,
-            state: Mutex::new(State { settings: Arc::new(settings), orders: vec![], unruly: None, stop: false, version: 0 }),
+            state: Mutex::new(State { settings: Arc::new(settings), told: vec![], orders: vec![], unruly: None, stop: false, version: 0 }),
             links: Mutex::default(),
             story: Mutex::default(),
             opened: (Instant::now(), SystemTime::now()),
@@ -167,15 +180,26 @@ impl Desk {
         Arc::clone(&self.state.lock().settings)
     }
 
-    /// Changes what is set, and tells it in the story; [`catch_up`](Self::catch_up) waits until it holds.
-    pub fn set(&self, told: String, change: impl FnOnce(&mut Settings)) {
-        {
-            let mut state = self.state.lock();
-            let mut settings = Settings::clone(&state.settings);
-            change(&mut settings);
-            state.settings = Arc::new(settings);
+    /// Changes what is set; the story tells it when it holds, for which [`settle`](Self::settle) waits.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; nothing is changed then.
+    pub fn set(&self, told: String, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.stop {
+            return Err(self.closed(&format!("{told} is not set")));
         }
-        self.tell(0, None, What::Set(told));
+        // Of an earlier change that nobody waited for to its end.
+        state.unruly = None;
+        let mut settings = Settings::clone(&state.settings);
+        change(&mut settings);
+        state.settings = Arc::new(settings);
+        state.told.push(told);
+        Ok(())
+    }
+
+    fn closed(&self, doing: &str) -> Error {
+        Error::Closed(format!("{doing}: the wire on {} was closed by this program", self.listener.local_addr()))
     }
 
     /// The relay could not make the listener do what was set; this is how it stands.
@@ -194,23 +218,35 @@ impl Desk {
     }
 
     /// Sends FIN to all receivers of a direction, after what waits for them; what comes later is thrown away.
-    pub fn finish(&self, direction: Direction) {
-        self.order(Order::Finish(direction));
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn finish(&self, direction: Direction) -> Result<()> {
+        self.order(Order::Finish(direction))
     }
 
     /// Resets all connections, both ends of each.
-    pub fn reset(&self) {
-        self.order(Order::Reset);
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn reset(&self) -> Result<()> {
+        self.order(Order::Reset)
     }
 
-    fn order(&self, order: Order) {
-        self.state.lock().orders.push(order);
+    fn order(&self, order: Order) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.stop {
+            return Err(self.closed("nothing is ended"));
+        }
+        state.orders.push(order);
+        Ok(())
     }
 
     /// What is set, what is ordered, whether to stop, and the version of all that.
-    pub(super) fn wanted(&self) -> (Arc<Settings>, Vec<Order>, bool, u64) {
+    pub(super) fn wanted(&self) -> Wanted {
         let mut state = self.state.lock();
-        (Arc::clone(&state.settings), std::mem::take(&mut state.orders), state.stop, state.version)
+        let (told, orders) = (std::mem::take(&mut state.told), std::mem::take(&mut state.orders));
+        Wanted { settings: Arc::clone(&state.settings), told, orders, stop: state.stop, version: state.version }
     }
 
     /// The relay has carried that out, and what has happened before it.
@@ -223,25 +259,54 @@ impl Desk {
     }
 
     /// Waits until the relay has carried out what was set and ordered, and has seen what has happened by now: one turn of its loop, which never sleeps.
-    pub fn catch_up(&self, patience: &mut dyn Patience) {
+    /// `false` if the relay has not come round in the time of many turns.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn catch_up(&self, patience: &mut dyn Patience) -> Result<bool> {
         let version = {
             let mut state = self.state.lock();
             state.version += 1;
             state.version
         };
         self.wake();
-        self.wait_for(version, TURN, patience);
+        self.wait_for(version, TURN, patience)
     }
 
-    fn wait_for(&self, version: u64, time: Duration, patience: &mut dyn Patience) -> bool {
+    /// The same for one who has to know: `how` says how what was wanted stands without the relay's word.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`], or [`Error::Closed`].
+    pub fn settle(&self, how: &str, patience: &mut dyn Patience) -> Result<()> {
+        let came_round = self.catch_up(patience)?;
+        if self.is_over() || self.state.lock().stop {
+            return Err(self.closed(how));
+        }
+        if came_round {
+            return Ok(());
+        }
+        let address = self.listener.local_addr();
+        Err(Error::TimedOut(format!("{how}: the relay of the wire on {address} has not answered within {} s", TURN.as_secs())))
+    }
+
+    fn wait_for(&self, version: u64, time: Duration, patience: &mut dyn Patience) -> Result<bool> {
         let until = Instant::now() + time;
-        let mut is_done = false;
-        patience.released(&mut || {
-            let mut done = self.done.0.lock();
-            while *done < version && !self.done.1.wait_until(&mut done, until).timed_out() {}
-            is_done = *done >= version;
-        });
-        is_done
+        loop {
+            let slice = patience.slice().map_or(until, |slice| until.min(Instant::now() + slice));
+            let mut is_done = false;
+            patience.released(&mut || {
+                let mut done = self.done.0.lock();
+                while *done < version && !self.done.1.wait_until(&mut done, slice).timed_out() {}
+                is_done = *done >= version;
+            });
+            if is_done {
+                return Ok(true);
+            }
+            patience.check().map_err(|_| Error::Interrupted)?;
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
     }
 
     /// The connections that are open, in the order in which they came.
@@ -275,9 +340,18 @@ impl Desk {
         *self.done.0.lock() == u64::MAX
     }
 
-    /// Waits until the relay has ended, or as long as `time`; whether it has.
-    pub fn join(&self, time: Duration, patience: &mut dyn Patience) -> bool {
-        self.wait_for(u64::MAX, time, patience)
+    /// Waits until the relay has ended.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] after `time`, or [`Error::Interrupted`].
+    pub fn join(&self, time: Duration, patience: &mut dyn Patience) -> Result<()> {
+        if self.wait_for(u64::MAX, time, patience)? {
+            return Ok(());
+        }
+        let (address, time) = (self.listener.local_addr(), time.as_secs());
+        Err(Error::TimedOut(format!(
+            "close: nothing listens on {address} any more, but the wire's relay has not ended within {time} s, so connections may be open still"
+        )))
     }
 
     pub(super) fn is_over_now(&self) {

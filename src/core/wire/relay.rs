@@ -65,17 +65,18 @@ impl Relay {
         let mut events = Events::with_capacity(NonZeroUsize::MIN.saturating_add(EVENTS - 1));
         loop {
             self.wait(&mut events, patience);
-            let (settings, orders, stop, version) = self.desk.wanted();
-            if stop {
+            let wanted = self.desk.wanted();
+            if wanted.stop {
                 break;
             }
-            let changed = !Arc::ptr_eq(&settings, &self.settings) || !orders.is_empty();
-            self.settings = settings;
+            let changed = !Arc::ptr_eq(&wanted.settings, &self.settings) || !wanted.orders.is_empty();
+            self.settings = wanted.settings;
+            wanted.told.into_iter().for_each(|told| self.desk.tell(0, None, What::Set(told)));
             self.listen_or_refuse();
-            self.obey(&orders);
+            self.obey(&wanted.orders);
             self.take_in(&events);
             self.go_on(changed);
-            self.desk.has_done(version);
+            self.desk.has_done(wanted.version);
         }
         self.wind_up();
         drop(self);

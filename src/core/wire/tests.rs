@@ -11,8 +11,10 @@ use proptest::prelude::*;
 
 use super::mischief::{Mischief, Split};
 use super::schedule::{CAPACITY, End, Schedule, Step};
-use super::{Direction, Settings, What, open};
-use crate::core::{Listener, Listening, Timeout, Uninterrupted, Wait};
+use super::{Desk, Direction, Relay, Settings, What, open};
+use crate::core::error::Error;
+use crate::core::wait::Interrupted;
+use crate::core::{Listener, Listening, Patience, Timeout, Uninterrupted, Wait};
 
 /// What left, with the time of each piece, and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -303,10 +305,74 @@ fn a_relay_on_real_sockets() {
     client.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "answer");
     desk.stop(&mut patience);
-    assert!(desk.join(Duration::from_secs(10), &mut patience) && desk.is_over());
+    desk.join(Duration::from_secs(10), &mut patience).unwrap();
+    assert!(desk.is_over());
     running.join().unwrap();
     let (events, lost) = desk.events();
     assert_eq!(lost, 0);
     assert_eq!(events.iter().filter(|event| matches!(event.what, What::Piece(..))).count(), 3);
     assert!(desk.links().is_empty());
+}
+
+/// What nobody runs comes never round.
+fn a_relay_that_stands_still() -> (Arc<Desk>, Relay) {
+    let mut patience = Uninterrupted;
+    let mut wait = Wait::new(Timeout::Forever, &mut patience);
+    let listener = Arc::new(Listener::bind("127.0.0.1", 0, &Listening::default(), &mut wait).unwrap());
+    open(listener, vec!["127.0.0.1:9".parse().unwrap()], 7, Settings::default()).unwrap()
+}
+
+#[test]
+fn a_relay_that_does_not_answer_is_told() {
+    let (desk, _relay) = a_relay_that_stands_still();
+    let Err(Error::TimedOut(message)) = desk.settle("x is set, but not confirmed", &mut Uninterrupted) else { panic!("nobody answers") };
+    assert!(message.starts_with("x is set, but not confirmed: the relay of the wire on 127.0.0.1:"), "{message}");
+    assert!(message.ends_with("has not answered within 2 s"), "{message}");
+    desk.stop(&mut Uninterrupted);
+    let Err(Error::TimedOut(message)) = desk.join(Duration::from_secs(1), &mut Uninterrupted) else { panic!("nobody ends") };
+    assert!(message.contains("has not ended within 1 s"), "{message}");
+}
+
+/// One who is interrupted at the third look.
+struct Hasty(u32);
+
+impl Patience for Hasty {
+    fn slice(&self) -> Option<Duration> {
+        Some(Duration::from_millis(1))
+    }
+
+    fn released(&mut self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
+    fn check(&mut self) -> Result<(), Interrupted> {
+        self.0 += 1;
+        if self.0 < 3 { Ok(()) } else { Err(Interrupted) }
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_relay_can_be_interrupted() {
+    let (desk, _relay) = a_relay_that_stands_still();
+    assert!(matches!(desk.settle("x", &mut Hasty(0)), Err(Error::Interrupted)));
+    assert!(matches!(desk.catch_up(&mut Hasty(0)), Err(Error::Interrupted)));
+    desk.stop(&mut Uninterrupted);
+    assert!(matches!(desk.join(Duration::from_secs(60), &mut Hasty(0)), Err(Error::Interrupted)));
+}
+
+#[test]
+fn what_is_set_is_told_when_it_holds_and_not_at_all_once_closed() {
+    let (desk, relay) = a_relay_that_stands_still();
+    desk.set("a".into(), |settings| settings.silent = true).unwrap();
+    assert!(desk.events().0.is_empty());
+    let running = std::thread::spawn(move || relay.run(&mut Uninterrupted));
+    desk.settle("a", &mut Uninterrupted).unwrap();
+    assert_eq!(desk.events().0.last().unwrap().what, What::Set("a".into()));
+    desk.stop(&mut Uninterrupted);
+    desk.join(Duration::from_secs(10), &mut Uninterrupted).unwrap();
+    running.join().unwrap();
+    for refused in [desk.set("b".into(), |settings| settings.silent = false), desk.reset(), desk.settle("c", &mut Uninterrupted)] {
+        assert!(matches!(refused, Err(Error::Closed(_))));
+    }
+    assert!(desk.settings().silent);
 }
