@@ -124,7 +124,8 @@ def typed(found: GetSetDescriptorType, returned: str) -> property:
 def type_the_settings() -> None:
     """A property that a helper has made is declared with its type beside it, in the class; its getter does not know it."""
     modules = [module for name, module in sys.modules.items() if name.startswith("socklens.")]
-    for kind in {thing for module in modules for thing in vars(module).values() if isinstance(thing, type)}:
+    kinds = {thing for module in modules for thing in vars(module).values() if isinstance(thing, type)}
+    for kind in (kind for kind in kinds if kind.__module__.startswith("socklens")):
         for name, declared in vars(kind).get("__annotations__", {}).items():
             found = vars(kind).get(name)
             if isinstance(found, property) and isinstance(found.fget, FunctionType):
