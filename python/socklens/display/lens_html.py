@@ -15,7 +15,7 @@ from .lens import UNACCEPTED, law_mark, law_sentence, stage_name
 from .markup import bar, element, facts, picture, text
 
 _MOST_PIECES = 6
-_LEAST = 8  # a send whose content needs fewer columns gets them, however small its share
+_LEAST = 10  # a send whose content needs fewer columns gets them, however small its share
 _LOOKS = 24  # pairs of colour and pattern before one comes again
 
 
