@@ -334,7 +334,7 @@ class TestTheDrawing:
             "accepted from ",
         ):
             assert any(label.startswith(wanted) for label in labels), (wanted, labels)
-        assert "client guests[0], 127" in str(story.ledger())
+        assert "send: client guests[0]  accepted ann" in str(story.ledger())
         assert "ann" in {socket["name"] for socket in json.loads(story.to_json())["sockets"]}
 
     def test_what_is_not_taken_has_a_row_of_its_own(self, pair: Pair) -> None:

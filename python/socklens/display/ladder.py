@@ -25,7 +25,7 @@ _LONGEST_ROUND = 8
 _WORTH_TELLING = 0.001  # seconds
 _LEFT = ("not taken", "never read")
 _HANDLER = "handler"
-_MOST_SAID = 60  # characters of what a handler's exception says
+_MOST_SAID = 80  # characters of what a handler's exception says
 
 Kind = Literal["out", "in", "life", "error", "look"]
 Line = Literal["bytes", "pending", "inferred", "birth"]

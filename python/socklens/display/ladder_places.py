@@ -16,7 +16,7 @@ TIME = 122
 WIDEST = 1080
 """What a cell of a notebook shows without scrolling. A drawing is made wider only if its words would be cut too short."""
 
-_ROOM = 120  # for a call's words, at the least
+_ROOM = 124  # for a call's words, at the least: "server send 46 B"
 _LONGEST = 300
 _HALF = 130  # between an end and the listener beside it
 _TIGHT = 90

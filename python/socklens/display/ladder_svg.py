@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 20
 _MOST_DETAILS = 80
+_AT_ONCE = 8  # folded rows that are listed; more of them wait behind one line
+_FARTHEST = 600  # pixels
+_LEAST = 0.87  # of a drawing's own width: letters of 10.5 px, with which a chat of three fits a notebook's cell
 
 
 def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
@@ -27,7 +30,7 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     height = TOP + layout.rows * ROW + 20 + (34 if standalone else 0)
     # In a page it becomes narrower with its frame, as far as its words can still be read; then the frame scrolls.
     style = (
-        "" if standalone else f'style="width:100%;max-width:{width}px;min-width:{round(width * 0.92)}px;height:auto" '
+        "" if standalone else f'style="width:100%;max-width:{width}px;min-width:{round(width * _LEAST)}px;height:auto" '
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="socklens-story" role="img" aria-label="{_t(_title(layout))}" '
@@ -39,7 +42,7 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     parts += _lifelines(layout, xs)
     fans = Counter(arrow.start for arrow in layout.arrows if arrow.line == "bytes")
     words = Words()
-    marks = [_mark(mark, layout.columns, xs, rooms, words) for mark in layout.marks]
+    marks = [_mark(mark, layout.columns, xs, rooms, width, words) for mark in layout.marks]
     marks += [_left(arrow, layout.columns, xs, words) for arrow in layout.arrows if arrow.end[0] is None]
     arrows = [_arrow(a, xs, fans[a.start] > 1, words) for a in layout.arrows if a.end[0] is not None]
     parts += [line for line, _ in arrows]
@@ -72,10 +75,12 @@ def ladder_html(
         f"<p>{_t(_legend(layout))}</p>",
         *(f"<p>{_t(note)}</p>" for note in layout.notes),
     ]
-    parts += [_details(mark, by_number, actors) for mark in folds[:_MOST_DETAILS]]
+    details = [_details(mark, by_number, actors) for mark in folds[:_MOST_DETAILS]]
     if len(folds) > _MOST_DETAILS:
-        parts.append(f"<p>{len(folds) - _MOST_DETAILS:,} more folded rows: to_json() has every call</p>")
-    parts.append("</div>")
+        details.append(f"<p>{len(folds) - _MOST_DETAILS:,} more folded rows: to_json() has every call</p>")
+    if len(folds) > _AT_ONCE:
+        details = [f"<details><summary>{len(folds):,} folded rows, call by call</summary>", *details, "</details>"]
+    parts += [*details, "</div>"]
     body = "".join(parts)
     if not page:
         return body
@@ -137,7 +142,22 @@ def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
     return parts
 
 
-def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int], rooms: Sequence[int], words: Words) -> str:
+def _written(mark: Mark, room: int, edge: int) -> tuple[str, float]:
+    """What is written of a call, and the room that its state takes beside it. A row has one call's words, so what was done goes on over
+    lifelines, up to the `edge`, where its own `room` is too narrow; how long it took, and the state that followed, do not.
+    """
+    of_state = wide(mark.state) + 8 if mark.state else 0.0
+    if of_state + wide(mark.text.partition(" [")[0]) > room:
+        of_state = 0.0  # what was done comes before what followed; the title has both
+    text = fit(mark.text, room - of_state)
+    if text.endswith("…"):
+        text = fit(mark.text.partition(" [")[0], max(room, min(edge, _FARTHEST)))
+    return text, of_state
+
+
+def _mark(
+    mark: Mark, columns: Sequence[Column], xs: Sequence[int], rooms: Sequence[int], width: int, words: Words
+) -> str:
     x, y, kind = xs[mark.column], y_of(mark.row), mark.kind
     parts = [f"<g><title>{_t(mark.label)} {_t(mark.text)} {_t(mark.state or '')}</title>"]
     if mark.top < mark.row:
@@ -152,10 +172,7 @@ def _mark(mark: Mark, columns: Sequence[Column], xs: Sequence[int], rooms: Seque
     left = columns[mark.column].outward == "left"
     at, anchor = (x - 11, "end") if left else (x + 11, "start")
     style = ' class="sl-t-error"' if kind == "error" else ""
-    of_state = wide(mark.state) + 8 if mark.state else 0
-    if of_state + wide(mark.text.partition(" [")[0]) > rooms[mark.column] - 14:
-        of_state = 0  # what was done comes before what followed; the title has both
-    text = fit(mark.text, rooms[mark.column] - 14 - of_state)
+    text, of_state = _written(mark, rooms[mark.column] - 14, (x - TIME if left else width - x) - 14)
     long = wide(text) + of_state
     words.write(Box(at - long, y - 8, at, y + 8) if left else Box(at, y - 8, at + long, y + 8))
     state = f'<tspan class="sl-state" dx="6">{_t(mark.state or "")}</tspan>' if of_state else ""

@@ -57,6 +57,11 @@ class Actor:
         return "unknown" if address is None else str(address)
 
     @property
+    def short(self) -> str:
+        """What tells it from the story's others: without its endpoint where its variable or its client's port does."""
+        return self.title if " " in self.title and not self.tried else self.label
+
+    @property
     def label(self) -> str:
         """What it is called in one line."""
         return f"{self.title}{', ' if ' ' in self.title and not self.tried else ' '}{self.endpoint}"

@@ -141,7 +141,7 @@ class Ledger(Sequence[Piece]):
     def _end(self, socket: int | None, event: Event | None) -> str:
         actor = None if socket is None else self._actors.get(socket)
         words = [] if event is None else [f"#{event.number} {event.call}"]
-        return ": ".join([*words, actor.label if actor is not None else "not in the story"])
+        return ": ".join([*words, actor.short if actor is not None else "not in the story"])
 
     def _summary(self) -> str:
         words = [f"{self.sent:,} B sent, {self.taken:,} B taken, {self.not_taken:,} B not taken"]

@@ -1,0 +1,123 @@
+"""The promise: a drawn story can be read: a chat of three fits a notebook's cell, what failed is written out, thousands of calls take
+little room.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+import socklens as sl
+from serving import client_of
+from socklens import Story
+from socklens.display.ladder_places import WIDEST, wide
+
+CELL = 1080  # pixels that JupyterLab leaves an output where the window has 1,280
+
+
+@pytest.fixture(scope="module")
+def chat() -> Story:
+    with sl.record() as story, sl.Server(sl.Chat()) as room:
+        ana, ben, cleo = (sl.connect(room.local_addr, timeout=20) for _ in range(3))
+        for who, name in ((ana, b"ana\n"), (ben, b"ben\n"), (cleo, b"cleo\n")):
+            who.sendall(name)
+            assert who.recv_line(timeout=20).startswith(b"* Welcome")
+        ana.sendall(b"hello everybody\n")
+        for other in (ben, cleo):
+            while b"hello" not in other.recv_line(timeout=20):
+                pass
+        for one in (ana, ben, cleo):
+            one.close()
+    return story
+
+
+@pytest.fixture(scope="module")
+def crash() -> Story:
+    def handler(conn: sl.Connection) -> None:
+        int(conn.recv_line())
+
+    with sl.record() as story, sl.Server(handler) as server:
+        for _ in range(3):
+            with client_of(server) as client:
+                client.sendall(b"x<b>\n")
+                assert client.recv() == b""
+    return story
+
+
+@pytest.fixture(scope="module")
+def thousands() -> Story:
+    with sl.record() as story, sl.Server(sl.LineEcho()) as server:
+        for _ in range(6):
+            with client_of(server) as client:
+                for i in range(200):
+                    client.sendall(b"x" * (i % 17) + b"\n")
+                    client.recv_line()
+    return story
+
+
+def drawing(story: Story) -> str:
+    found = re.search(r"<svg.*</svg>", story._repr_html_(), re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def texts(svg: str) -> list[tuple[float, str, str]]:
+    """Where each text stands, how it is anchored there, and its words."""
+    found = [one for one in ET.fromstring(svg).iter() if one.tag.endswith("}text")]
+    return [(float(one.get("x", "0")), one.get("text-anchor", "start"), "".join(one.itertext())) for one in found]
+
+
+def test_a_chat_of_three_fits_a_cell(chat: Story) -> None:
+    least = re.search(r"min-width:(\d+)px", drawing(chat))
+    assert least is not None
+    assert len(chat._layout().columns) == 7
+    assert int(least[1]) <= CELL
+    assert CELL <= WIDEST
+
+
+@pytest.mark.parametrize("name", ["chat", "crash", "thousands"])
+def test_no_words_leave_the_drawing(name: str, request: pytest.FixtureRequest) -> None:
+    svg = drawing(request.getfixturevalue(name))
+    width = float(ET.fromstring(svg).get("width", "0"))
+    for x, anchor, words in texts(svg):
+        long = wide(words)
+        left = {"start": x, "middle": x - long / 2, "end": x - long}[anchor]
+        assert left >= -1, words
+        assert left + long <= width + 1, words
+
+
+def test_what_failed_is_written_out(crash: Story) -> None:
+    said = [words for _, _, words in texts(drawing(crash)) if words.startswith("handler ")]
+    assert len(said) == 3
+    assert said[0] == r"handler ValueError: invalid literal for int() with base 10: b'x<b>\n'"
+
+
+def test_how_many_a_folded_row_has_is_written_out(thousands: Story) -> None:
+    shown = [(x, words) for x, _, words in texts(drawing(thousands)) if words.startswith("server send × ")]
+    last = max(x for x, _ in shown)
+    inner = [words for x, words in shown if x < last]  # those of the last lifeline have the edge beside them
+    assert inner
+    assert all(re.fullmatch(r"server send × [\d,]+, [\d.]+ K?B", words) for words in inner)
+
+
+def test_folded_rows_wait_behind_one_line(thousands: Story) -> None:
+    html = thousands._repr_html_()
+    folded = sum(len(mark.numbers) > 1 for mark in thousands._layout().marks)
+    assert folded > 8
+    assert html.count("<details") == 1 + min(folded, 80)
+    first = re.search(r"<details><summary>([^<]*)</summary><details>", html)
+    assert first is not None
+    assert first[1] == f"{folded} folded rows, call by call"
+
+
+def test_the_ledger_calls_sockets_by_what_tells_them_apart(chat: Story) -> None:
+    ledger = str(chat.ledger())
+    assert re.search(r"#\d+ sendall: client ana +#\d+ server recv: accepted from \d+ ", ledger)
+    with sl.record() as story:
+        client, server = sl.pair()
+        client.send(b"hi")
+        assert server.recv() == b"hi"
+    assert re.search(r"#\d+ send: client client +#\d+ recv: accepted server ", str(story.ledger()))
+    client.close()
+    server.close()
