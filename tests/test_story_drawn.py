@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 import socklens as sl
 from serving import client_of
 from socklens import Story
 from socklens.display.ladder_places import WIDEST, wide
+from socklens.story._names import _of_loops
 
 CELL = 1080  # pixels that JupyterLab leaves an output where the window has 1,280
 
@@ -121,3 +123,36 @@ def test_the_ledger_calls_sockets_by_what_tells_them_apart(chat: Story) -> None:
     assert re.search(r"#\d+ send: client client +#\d+ recv: accepted server ", str(story.ledger()))
     client.close()
     server.close()
+
+
+def test_a_variable_of_a_loop_is_the_last_name_to_take() -> None:
+    with sl.record() as story, sl.listen() as room:
+        for who in [sl.connect(room.local_addr)]:
+            who.close()  # it is known before the others are
+        ana, ben = sl.connect(room.local_addr), sl.connect(room.local_addr)
+        for _, who in enumerate([ana, ben]):
+            who.send(b"hello")
+        for guest in [sl.connect(room.local_addr)]:
+            guest.send(b"hello")
+        for conn in (ana, ben):
+            conn.close()
+        guest.close()
+    titles = [column.title for column in story._layout().columns]
+    assert {"client ana", "client ben", "client guest"} <= set(titles), titles
+    assert not {"client who", "client conn"} & set(titles)
+
+
+def test_which_variables_loops_assign() -> None:
+    code = """
+def function(pairs, plain):
+    for a in plain: a.send()
+    for b, (c, d) in pairs: print(b, c, d)
+    for e, f in pairs: pass
+    g = [h for h in plain]
+    for i, *j in pairs: k = i
+"""
+    names: dict[str, Any] = {}
+    exec(compile(code, "loops", "exec"), names)
+    found = _of_loops(names["function"].__code__)
+    assert {"a", "b", "c", "d", "e", "f", "i", "j"} <= found
+    assert not {"g", "k", "plain", "pairs"} & found

@@ -171,9 +171,12 @@ def _told_of_peer(case: Case) -> Verdict | None:
     row = _row(case, ends[1], ends[0])
     if row is not None and row.inode == 0 and row.state == TcpState.ESTABLISHED:
         case.saw(f"the other end {row.local} belongs to no process yet: it waits in the accept queue", _tables.TABLE)
+        name = "the server"
         for listener in _tables.listeners(case.budget, row.local.port)[:1]:
             case.saw_listener(listener)
-        return Cause.NOT_ACCEPTED, "Let the server call accept(): connected is not yet accepted, and nobody can answer"
+            if (named := case.owners.named(listener)) is not None and named[0]:
+                name = f"`{escape(named[0])}`"
+        return Cause.NOT_ACCEPTED, f"Let {name} call accept(): connected is not yet accepted, and nobody can answer"
     if row is not None:
         case.saw(f"the other end is alive, of {case.owners.describe(row)}, in state {row.state.name}", _tables.TABLE)
         if row.send_queue:
