@@ -220,7 +220,8 @@ class Wire:
     def silent(self) -> bool:
         """Whether new connections are accepted and get no answer: the target hears nothing of them, also later.
 
-        The relay takes in what such a client sends until its memory is full, and keeps the connection for a minute after its FIN.
+        The relay takes in what such a client sends until its memory is full, and keeps the connection for a minute after its FIN. Behind
+        bytes that are not taken in, FIN is noticed within a second; where it could not even be sent, only that of a client on this machine.
         """
         return self._arrivals.silent
 

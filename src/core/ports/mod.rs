@@ -176,6 +176,11 @@ pub(super) fn taken(local: SocketAddr, peer: SocketAddr) -> Option<Option<Taken>
     row.map_or(Some(None), |row| row.arrived.map(|arrived| Some(Taken { arrived, unread: row.recv_queue })))
 }
 
+/// The state of the socket between these endpoints; `None` if it is none of this machine's, or nobody can tell.
+pub(super) fn state_between(local: SocketAddr, peer: SocketAddr) -> Option<TcpState> {
+    kernel::exact(local, peer)?.map(|row| row.state)
+}
+
 /// [`TcpState::LISTEN`] if anybody listens on exactly this address, else [`TcpState::CLOSED`]. `None` if the table cannot be read.
 pub fn listener_state(local: SocketAddr) -> Option<TcpState> {
     let (rows, _) = kernel::rows(Selection::Listeners(local.port()))?;

@@ -22,7 +22,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a client's connect may take to return after the handshake.
 const ARRIVED: Duration = Duration::from_millis(20);
 /// How long a silent connection whose client has finished is kept: as long as a Linux client's end may be (tcp(7), tcp_fin_timeout).
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(60) };
+/// How often a silent connection that is not read any more is asked whether its client has finished: the poller cannot tell it.
+const STILL_THERE: Duration = Duration::from_secs(1);
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub(super) struct Relayed {
     why: String,
     /// Whose socket has told what.
     readable: [bool; 2],
+    /// When to ask whether the client of a silent connection is still there.
+    ask: Option<Duration>,
 }
 
 /// What `pump` works with.
@@ -77,13 +81,14 @@ impl Relayed {
         let lanes = [lane(0), lane(1)];
         let phase = if targets.is_empty() { Phase::Silent } else { Phase::Connecting };
         link.inodes[0].store(client.inode(), Relaxed);
-        Self { link, phase, sides: [Some(client), None], lanes, targets, place, why: String::new(), readable: [false; 2] }
+        Self { link, phase, sides: [Some(client), None], lanes, targets, place, why: String::new(), readable: [false; 2], ask: None }
     }
 
     /// When it has to be looked after by the clock.
     pub(super) fn wake(&self) -> Option<Duration> {
         let own = match self.phase {
             Phase::Closing(until) | Phase::Leaving(until, _) => Some(until),
+            Phase::Silent => self.ask,
             _ => None,
         };
         self.lanes.iter().filter_map(|lane| lane.wake).chain(own).min()
@@ -139,7 +144,7 @@ impl Relayed {
                 if self.side(0).is_none_or(|client| client.is_broken) {
                     return self.is_over(bench.desk);
                 }
-                if self.side(0).is_some_and(|client| client.has_finished) {
+                if self.side(0).is_some_and(|client| client.has_finished) || self.has_finished_unread(bench) {
                     self.phase = Phase::Closing(bench.desk.now() + SILENCE);
                 }
                 return Fate::Stays;
@@ -161,6 +166,18 @@ impl Relayed {
             }
         }
         self.end_of_both(bench.desk)
+    }
+
+    /// Whether the client of a silent connection that is not read has finished.
+    fn has_finished_unread(&mut self, bench: &Bench<'_>) -> bool {
+        let now = bench.desk.now();
+        if self.wants_to_read(Direction::ToServer, &bench.settings.mischief[0]) {
+            self.ask = None;
+        } else if self.ask.is_none_or(|at| at <= now) {
+            self.ask = Some(now + STILL_THERE);
+            return self.side(0).is_some_and(Side::has_finished_unread);
+        }
+        false
     }
 
     fn side(&self, index: usize) -> Option<&Side> {

@@ -8,7 +8,8 @@ use socket2::{Domain, Protocol, Socket};
 
 use crate::core::connect::{in_progress, kind};
 use crate::core::server::watch::{For, Watch};
-use crate::core::sys;
+use crate::core::state::TcpState;
+use crate::core::{ports, sys};
 
 /// A socket of the relay's.
 #[derive(Debug)]
@@ -132,6 +133,14 @@ impl Side {
         if !std::mem::replace(&mut self.is_finished, true) {
             let _or_gone = self.socket.shutdown(Shutdown::Write);
         }
+    }
+
+    /// Whether its peer has finished although FIN cannot be read: it lies behind bytes that are left where they are, or waits in the peer's kernel for
+    /// the window to open, of which only the table of this machine's sockets can tell.
+    pub(super) fn has_finished_unread(&self) -> bool {
+        let state = sys::tcp_state(&self.socket).ok().flatten();
+        state == Some(TcpState::CLOSE_WAIT)
+            || (state == Some(TcpState::ESTABLISHED) && ports::state_between(self.peer, self.local) == Some(TcpState::FIN_WAIT_1))
     }
 
     /// Closes it: with RST, or with FIN. A child of fork(2) may have the descriptor too, so that to close it need not send either.

@@ -376,3 +376,26 @@ fn what_is_set_is_told_when_it_holds_and_not_at_all_once_closed() {
     }
     assert!(desk.settings().silent);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_silent_connection_ends_some_time_after_its_client_however_much_it_has_sent() {
+    for (much, reading) in [(CAPACITY, true), (1000, false), (100 << 20, true)] {
+        let (desk, relay) = a_relay_that_stands_still();
+        desk.set(String::new(), |settings| settings.silent = true).unwrap();
+        desk.set(String::new(), |settings| settings.mischief[0].reading = reading).unwrap();
+        let running = std::thread::spawn(move || relay.run(&mut Uninterrupted));
+        let mut client = TcpStream::connect(desk.listener.local_addr()).unwrap();
+        client.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        // The last of them fills all buffers, so that FIN does not come through.
+        assert_eq!(client.write_all(&vec![7; much]).is_ok(), much <= CAPACITY);
+        drop(client);
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        while desk.accepted() == 0 || !desk.links().is_empty() {
+            assert!(std::time::Instant::now() < patience, "{much} bytes, and it is still kept");
+            assert!(desk.catch_up(&mut Uninterrupted).unwrap());
+        }
+        desk.stop(&mut Uninterrupted);
+        running.join().unwrap();
+    }
+}
