@@ -196,7 +196,7 @@ def test_it_says_that_it_is_a_relay() -> None:
             assert str(client.local_addr) in shown
             assert "waiting" in shown
         assert repr(wire.to_server) == "<to_server: split=2>"
-        wire.to_server.reset()
+        wire.to_server.clear()
         assert repr(wire.to_server) == "<to_server: as it comes>"
     assert "closed after 1 client" in repr(wire)
     assert wire.closed

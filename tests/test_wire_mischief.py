@@ -25,7 +25,7 @@ def test_byte_by_byte_one_recv_sees_one_byte() -> None:
         for sender, receiver, way in ((client, server, "to_server"), (server, client, "to_client")):
             sender.sendall(TEXT)
             assert pieces(receiver, len(TEXT)) == [bytes([byte]) for byte in TEXT]
-            seen = [event for event in wire.events if event.what == "piece" and event.direction == way]
+            seen = [event for event in wire.story if event.what == "piece" and event.direction == way]
             assert [(event.start, event.end) for event in seen] == [(i, i + 1) for i in range(len(TEXT))]
 
 
@@ -191,7 +191,7 @@ def test_finish_at_sends_fin_after_byte_k_and_throws_the_rest_away() -> None:
         server.close()
         assert client.recv() == b""
         told(wire, "over")
-        thrown = sum((event.end or 0) - (event.start or 0) for event in wire.events if event.what == "discarded")
+        thrown = sum((event.end or 0) - (event.start or 0) for event in wire.story if event.what == "discarded")
         assert thrown == len(TEXT) - 9 + 4
 
 
@@ -274,7 +274,7 @@ def test_refuse_is_a_refusal_of_the_kernels() -> None:
             with sl.connect(address) as after:
                 after.sendall(b"x")
                 assert after.recv(timeout=5) == b"x"
-        assert [event.what for event in wire.events if event.what in ("refuses", "listens")] == [
+        assert [event.what for event in wire.story if event.what in ("refuses", "listens")] == [
             "refuses",
             "listens",
         ] * 2
@@ -326,7 +326,7 @@ def test_everything_changes_while_it_runs() -> None:
                 assert getattr(wire.to_server, name) == value
             client.sendall(b"abcdef")
             assert pieces(server, len(expected)) == expected
-        sets = [event.text for event in wire.events if event.what == "set"]
+        sets = [event.text for event in wire.story if event.what == "set"]
         assert sets[:2] == ["to_server: split=2", "to_server: split=(1, 5)"]
 
 
@@ -334,7 +334,7 @@ def test_threads_that_set_different_things_undo_none_of_each_other() -> None:
     with through() as (wire, _, _):
         way = wire.to_server
         for _ in range(30):
-            way.reset()
+            way.clear()
             together = threading.Barrier(2)
 
             def put(name: str, value: float, together: threading.Barrier = together) -> None:
@@ -347,4 +347,4 @@ def test_threads_that_set_different_things_undo_none_of_each_other() -> None:
             for thread in threads:
                 thread.join()
             assert (way.split, way.delay) == (3, 0.25)
-        way.reset()
+        way.clear()

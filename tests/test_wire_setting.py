@@ -20,7 +20,7 @@ CHANGES: list[tuple[str, Callable[[sl.Wire], object]]] = [
     ("to_client: stalled=True", lambda wire: wire.to_client.stall()),
     ("to_server: stalled=True", lambda wire: wire.stall()),
     ("to_server: stalled=False", lambda wire: wire.resume()),
-    ("to_server: everything as it comes", lambda wire: wire.to_server.reset()),
+    ("to_server: everything as it comes", lambda wire: wire.to_server.clear()),
     ("to_server.finish()", lambda wire: wire.finish()),
     ("reset()", lambda wire: wire.reset()),
     ("refuse=True", lambda wire: setattr(wire, "refuse", True)),

@@ -33,6 +33,6 @@ def until_end(conn: sl.Connection) -> list[bytes]:
 def told(wire: sl.Wire, what: str, count: int = 1) -> list[sl.WireEvent]:
     """The events of one kind, as soon as there are so many."""
     return helpers.eventually(
-        lambda: found if len(found := [event for event in wire.events if event.what == what]) >= count else [],
+        lambda: found if len(found := [event for event in wire.story if event.what == what]) >= count else [],
         what=f"{count} events {what!r}",
     )

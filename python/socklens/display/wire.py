@@ -48,7 +48,7 @@ def wire_view(wire: Wire) -> WireView:
     """One look at a wire."""
     connections = wire.connections
     waiting = [conn.waiting for conn in connections]
-    events = wire.events
+    events = wire.story
     return WireView(
         address=str(wire.local_addr),
         target=str(wire.target),

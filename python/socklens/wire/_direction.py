@@ -115,8 +115,8 @@ class Direction:
         """Half-closes now: the receiver of every open connection gets what waits for it and FIN; what comes later is thrown away."""
         self._core.finish(self._name)
 
-    def reset(self) -> None:
-        """Sets everything back, so that bytes pass as they come. To break connections there is ``wire.reset()``."""
+    def clear(self) -> None:
+        """Sets everything back, so that bytes pass as they come."""
         self._change({name: getattr(NONE, name) for name in DIRECTION}, "everything as it comes")
 
     @property

@@ -177,17 +177,12 @@ class Wire:
         return [(inodes[0], inodes[1]) for *_, inodes in self._core.connections()]
 
     @property
-    def events(self) -> WireStory:
-        """What it did so far, oldest first: a copy, which prints a line each."""
+    def story(self) -> WireStory:
+        """What it did so far, oldest first: a list of events, copied now, which prints a line each."""
         rows, lost = self._core.events()
         opened = self._core.opened
         events = (WireEvent(row[0], datetime.fromtimestamp(opened + row[0]), *row[1:]) for row in rows)
         return WireStory(events, lost)
-
-    @property
-    def story(self) -> WireStory:
-        """The same as ``events``."""
-        return self.events
 
     # What becomes of new connections
 
