@@ -11,6 +11,7 @@ from typing import Any
 import helpers
 import pytest
 import socklens as sl
+from network import free_port
 from wiring import pieces, through, told, until_end
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -307,6 +308,24 @@ def test_silent_accepts_and_says_nothing() -> None:
             listener.accept(timeout=0.05)
         client.abort()
         helpers.eventually(lambda: not wire.connections)
+
+
+@pytest.mark.parametrize(
+    ("mischief", "what"),
+    [({"drop": True}, "dropped"), ({}, "unreachable"), ({"reset_at": 0}, "reset"), ({"close_at": 0}, "closed")],
+    ids=["dropped", "unreachable", "reset", "closed"],
+)
+def test_what_is_told_has_happened(mischief: dict[str, Any], what: str) -> None:
+    with sl.listen(port=0) as listener:
+        target = ("127.0.0.1", free_port()) if what == "unreachable" else listener.local_addr
+        with sl.Wire(target, **mischief) as wire, sl.connect(wire.local_addr) as client:
+            assert told(wire, what)
+            # At once: on loopback a segment that was sent has come.
+            if what == "closed":
+                assert client.recv(timeout=0) == b""
+            else:
+                with pytest.raises(ConnectionResetError):
+                    client.recv(timeout=0)
 
 
 # Changed while it runs

@@ -324,6 +324,7 @@ impl Desk {
         self.story.lock().told()
     }
 
+    /// What is told has happened: whoever tells it has done it before.
     pub(super) fn tell(&self, connection: u32, direction: Option<Direction>, what: What) {
         self.story.lock().add(Event { at: self.now(), connection, direction, what });
     }

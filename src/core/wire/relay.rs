@@ -105,11 +105,13 @@ impl Relay {
         }
     }
 
-    /// Distributes the events.
+    /// Distributes the events. Clients come last: the place of a connection that leaves meanwhile is taken by none before all that was told of the old one
+    /// has been heard.
     fn take_in(&mut self, events: &Events) {
+        let mut clients = false;
         for event in events.iter() {
             if event.key == LISTENER {
-                self.accept();
+                clients = true;
             } else if let Some(relayed) = self.relayed.get_mut(event.key / 2) {
                 relayed.told(event.key % 2, event.readable, event.writable, &self.desk);
                 self.pump(event.key / 2);
@@ -118,6 +120,9 @@ impl Relay {
         if self.pause.is_some_and(|at| at <= self.desk.now()) {
             self.pause = None;
             self.watch_listener(For::READ);
+            clients = true;
+        }
+        if clients {
             self.accept();
         }
     }
@@ -177,9 +182,9 @@ impl Relay {
         let Some(side) = local.and_then(|local| Side::new(socket, local, peer, Arc::clone(&self.watch), place * 2).ok()) else { return };
         let link = Arc::new(Link::new(number, peer, self.desk.now()));
         if let Some(how) = self.settings.drop {
-            self.desk.tell(number, None, What::Dropped(peer, how == Dropping::Reset));
             let mut dropped = Relayed::new(link, side, vec![], place, self.desk.seed);
-            dropped.leave(&self.desk, how == Dropping::Reset);
+            let reset = how == Dropping::Reset;
+            dropped.leave(&self.desk, What::Dropped(peer, reset), reset);
             entry.insert(dropped);
             return self.pump(place);
         }

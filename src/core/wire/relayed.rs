@@ -64,6 +64,8 @@ pub(super) struct Relayed {
     readable: [bool; 2],
     /// When to ask whether the client of a silent connection is still there.
     ask: Option<Duration>,
+    /// What is told when it has left.
+    parting: Option<What>,
 }
 
 /// What `pump` works with.
@@ -81,7 +83,18 @@ impl Relayed {
         let lanes = [lane(0), lane(1)];
         let phase = if targets.is_empty() { Phase::Silent } else { Phase::Connecting };
         link.inodes[0].store(client.inode(), Relaxed);
-        Self { link, phase, sides: [Some(client), None], lanes, targets, place, why: String::new(), readable: [false; 2], ask: None }
+        Self {
+            link,
+            phase,
+            sides: [Some(client), None],
+            lanes,
+            targets,
+            place,
+            why: String::new(),
+            readable: [false; 2],
+            ask: None,
+            parting: None,
+        }
     }
 
     /// When it has to be looked after by the clock.
@@ -153,6 +166,7 @@ impl Relayed {
             Phase::Leaving(until, _) if bench.desk.now() < until => return Fate::Stays,
             Phase::Leaving(_, reset) => {
                 self.let_go(bench.desk, reset);
+                self.parting.take().into_iter().for_each(|what| bench.desk.tell(self.link.number, None, what));
                 return Fate::Gone;
             }
             Phase::Open => {}
@@ -227,13 +241,13 @@ impl Relayed {
             return Fate::Stays;
         }
         let why = std::mem::take(&mut self.why);
-        bench.desk.tell(self.link.number, None, What::Unreachable(why));
-        self.leave(bench.desk, true);
+        self.leave(bench.desk, What::Unreachable(why), true);
         Fate::Stays
     }
 
     /// Ends a connection that has just come, once its client's connect has surely returned: RST would be that call's error, or not, by chance.
-    pub(super) fn leave(&mut self, desk: &Desk, reset: bool) {
+    pub(super) fn leave(&mut self, desk: &Desk, what: What, reset: bool) {
+        self.parting = Some(what);
         self.phase = Phase::Leaving(self.link.since.max(desk.now()) + ARRIVED, reset);
     }
 
@@ -312,27 +326,27 @@ impl Relayed {
             true => What::ResetEarly(position, lost),
             false => What::Reset(position, lost, std::mem::take(&mut self.why)),
         };
-        desk.tell(self.link.number, Some(direction), what);
         self.let_go(desk, true);
+        desk.tell(self.link.number, Some(direction), what);
         Fate::Gone
     }
 
     /// Resets both connections because somebody asked for it.
     pub(super) fn reset_now(&mut self, desk: &Desk) {
-        let passed: u64 = self.link.passed()[0];
-        desk.tell(self.link.number, None, What::ResetEarly(passed, self.waiting()));
+        let what = What::ResetEarly(self.link.passed()[0], self.waiting());
         self.let_go(desk, true);
+        desk.tell(self.link.number, None, what);
     }
 
     /// Sends FIN to both ends, and then waits for theirs: to close with bytes unread would send RST, which takes away what they have not read yet.
     pub(super) fn close(&mut self, direction: Direction, desk: &Desk) {
-        let position = self.lanes[direction as usize].schedule.position();
-        desk.tell(self.link.number, Some(direction), What::ClosedEarly(position, self.waiting()));
+        let what = What::ClosedEarly(self.lanes[direction as usize].schedule.position(), self.waiting());
         for lane in &mut self.lanes {
             lane.schedule.clear();
             (lane.is_over, lane.wake, lane.settling) = (true, None, None);
         }
         self.sides.iter_mut().flatten().for_each(Side::finish);
+        desk.tell(self.link.number, Some(direction), what);
         self.phase = Phase::Closing(desk.now() + FAREWELL);
     }
 
@@ -360,8 +374,8 @@ impl Relayed {
     }
 
     fn is_over(&mut self, desk: &Desk) -> Fate {
-        desk.tell(self.link.number, None, What::Over);
         self.let_go(desk, false);
+        desk.tell(self.link.number, None, What::Over);
         Fate::Gone
     }
 
