@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::core::framing::{ByteOrder, Exactly, Prefixed, Until};
 use crate::core::wait::Deadline;
-use crate::core::{Opening, TcpState, connect, pair};
+use crate::core::{Opening, connect, pair};
 
 const LONG: Timeout = Timeout::After(Duration::from_secs(20));
 
@@ -171,6 +171,8 @@ fn an_immediate_deadline_is_none_at_all() {
 #[cfg(target_os = "linux")]
 #[test]
 fn states_follow_a_half_close() {
+    use crate::core::TcpState;
+
     let (ours, theirs) = ends();
     ours.shutdown(Shutdown::Write).unwrap();
     assert_eq!(recv(&theirs, 1).unwrap(), b"");
