@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 import socklens as sl
 from checked import Program, fails, passes
-from helpers import eventually
+from helpers import eventually, lacking
 from refusals import refused
 from socklens.check import Mistake, Outcome
 
@@ -398,3 +399,41 @@ def test_a_free_port_is_none_with_connections_in_time_wait(monkeypatch: pytest.M
     free = _free_port.free_port()
     monkeypatch.setattr(random, "sample", lambda ports, count: [port, free])
     assert _free_port.free_port() == free
+
+
+# The other end
+
+
+@linux
+def test_the_other_end_of_a_connection_is_known_by_all_four_of_its_tuple() -> None:
+    from socklens.check._kernel import other_end
+
+    with contextlib.ExitStack() as stack:
+        ends = []
+        port, source = 0, 0
+        for host, sent in (("127.0.0.1", b"12345"), ("127.0.0.2", b"1234567")):
+            listener = stack.enter_context(sl.listen(host, port))
+            port = listener.local_addr.port
+            client = stack.enter_context(sl.connect(listener.local_addr, source=(host, source)))
+            source = client.local_addr.port
+            stack.enter_context(listener.accept(timeout=5))
+            client.sendall(sent)
+            ends.append((client, len(sent)))
+        for client, size in ends:
+            end = other_end(client.local_addr, client.peer_addr)
+            assert end is not None
+            assert end.unread == size
+
+
+@linux
+def test_the_other_end_may_be_a_socket_of_ipv6() -> None:
+    from socklens.check._kernel import other_end
+
+    if not socket.has_dualstack_ipv6():
+        lacking("IPv6 is off here")
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True))
+        client = stack.enter_context(sl.connect("127.0.0.1", listener.getsockname()[1]))
+        end = other_end(client.local_addr, client.peer_addr)
+        assert end is not None
+        assert not end.accepted

@@ -4,9 +4,10 @@ sock_diag(7) and /proc; None or nothing where this system does not tell, so that
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +62,23 @@ class OtherEnd:
     """Bytes that the program has not taken yet."""
     unsent: int
     """Bytes that it has sent and that have not arrived here."""
+    inode: int
+    """The kernel's number of it."""
 
 
 def other_end(local: Address, peer: Address) -> OtherEnd | None:
     """The other end of the connection from `local` to `peer`; None if the kernel has none, or this system does not tell."""
     for row in rows(local.port) or []:
-        if row.peer is not None and row.local.port == peer.port and row.peer.port == local.port:
-            return OtherEnd(row.state, row.role is not Role.WAITING, row.recv_queue or 0, row.send_queue or 0)
+        # All four: other hosts of the loopback may have connections between the same two ports.
+        if row.peer is not None and (_plain(row.local), _plain(row.peer)) == (_plain(peer), _plain(local)):
+            accepted = row.role is not Role.WAITING
+            return OtherEnd(row.state, accepted, row.recv_queue or 0, row.send_queue or 0, row.inode)
     return None
+
+
+def _plain(address: Address) -> tuple[str, int]:
+    """The same for an address of IPv4 and for the one that a socket of IPv6 has in its place (RFC 4291 section 2.5.5.2)."""
+    return address.host.removeprefix("::ffff:"), address.port
 
 
 def left_open(port: int) -> int:
@@ -118,6 +128,19 @@ def holdings(pids: Collection[int]) -> Holdings | None:
             except OSError:  # closed meanwhile
                 continue
     return Holdings(sockets, threads) if seen else None
+
+
+def holders(inode: int, pids: Collection[int]) -> int:
+    """How many of these processes have one socket open."""
+    return sum(f"socket:[{inode}]" in _open_in(pid) for pid in pids)
+
+
+def _open_in(pid: int) -> Iterator[str]:
+    """What the descriptors of a process stand for, as far as /proc tells."""
+    with contextlib.suppress(OSError):
+        for number in os.listdir(_PROC / str(pid) / "fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                yield os.readlink(_PROC / str(pid) / "fd" / number)
 
 
 def processor_time(pids: Collection[int]) -> float | None:
