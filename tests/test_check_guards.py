@@ -437,3 +437,56 @@ def test_the_other_end_may_be_a_socket_of_ipv6() -> None:
         end = other_end(client.local_addr, client.peer_addr)
         assert end is not None
         assert not end.accepted
+
+
+# Mistakes that are not named
+
+
+@linux
+def test_a_handler_that_forks_does_not_ignore_what_send_returns() -> None:
+    def forks(conn: sl.Connection) -> None:
+        os.fork()
+        while data := conn.recv(4096):
+            conn.sendall(data)
+
+    result = sl.check.echo_server(forks)
+    assert not result
+    assert result.mistake is not Mistake.SEND_IGNORED, repr(result)
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("says nothing")
+
+
+def test_an_exception_without_a_text_is_named_all_the_same() -> None:
+    def program(port: int) -> None:
+        raise Silent
+
+    def handler(conn: sl.Connection) -> None:
+        conn.recv()
+        raise Silent
+
+    for target in (program, handler):
+        fails(sl.check.echo_server(target), Mistake.RAISES, "raised Silent, whose text cannot be told", "RuntimeError")
+
+
+def test_a_status_is_the_programs_own() -> None:
+    def exits_with(status: int) -> Program:
+        return lambda port: sys.exit(status)
+
+    for status, told in ((70, 70), (-1, 255), (1 << 40, 0), (10**5000, 0)):
+        fails(sl.check.echo_server(exits_with(status)), Mistake.NEVER_LISTENS, f"ended with status {told}, at")
+    fails(sl.check.echo_server(lambda port: os._exit(70)), Mistake.NEVER_LISTENS, "ended with status 70.")
+
+
+def test_what_fails_in_the_check_is_no_mistake_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    from socklens.check import _child
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EMFILE, "no descriptor is left")
+
+    monkeypatch.setattr(_child, "_leave_sockets", broken)
+    for check in (sl.check.echo_server, sl.check.chat_server):
+        fails(check(serve), None, "could not be run by the check", "no descriptor is left")
+    fails(sl.check.client(returning(1), DIALOGUE), None, "could not be run by the check")

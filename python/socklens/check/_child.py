@@ -24,6 +24,7 @@ from .._address import Address
 from .._socklens import connect
 from ..server import Server
 from ._ending import Ending
+from ._lines import in_one_line
 from ._plain import compared
 from ._processes import Mark
 from ._serving import as_handler, ending_of
@@ -51,8 +52,13 @@ def live(
         _settle(out, life, signals)
         mark.put()
         status = work(tell)
-    except BaseException:
+    except KeyboardInterrupt:  # of a SIGINT that the program has sent itself, while its threads serve
         traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    except BaseException as error:  # what the student's function raises has been told by then
+        traceback.print_exc()
+        tell("ended", Ending(fault=in_one_line(error)[:400]))
     finally:
         try:
             sys.stdout.flush()

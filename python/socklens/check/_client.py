@@ -91,7 +91,7 @@ class _Client:
             except TimeoutError:
                 ending = _over(program)
                 if ending is not None and listener.backlog.waiting == 0:
-                    mistake = Mistake.RAISES if ending.error else Mistake.NEVER_CONNECTS
+                    mistake = ending.mistake if ending.error or ending.fault else Mistake.NEVER_CONNECTS
                     raise Failed(f"it {ending.words}, and has not connected", mistake) from None
                 if time.monotonic() > deadline:
                     said = f"it has not connected to {listener.local_addr}"

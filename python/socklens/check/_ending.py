@@ -10,22 +10,30 @@ from ._result import Mistake
 
 @dataclass(frozen=True)
 class Ending:
-    """It raised (`error` has the exception in one line, `line` the student's line), was ended by a signal, or exited with a status."""
+    """It raised (`error` has the exception in one line, `line` the student's line), was ended by a signal, or exited with a status.
+
+    `fault` is why it could not even be run: that is no mistake of the program's.
+    """
 
     status: int | None = None
     error: str = ""
     line: str = ""
     exit_called: bool = False
+    fault: str = ""
 
     @property
-    def mistake(self) -> Mistake:
-        """What that is called."""
+    def mistake(self) -> Mistake | None:
+        """What that is called; None for what is not the program's fault."""
+        if self.fault:
+            return None
         return Mistake.RAISES if self.error else Mistake.EXITS
 
     @property
     def words(self) -> str:
         """The end of a sentence that begins with the program."""
         at = f", at `{self.line}`" if self.line else ""
+        if self.fault:
+            return f"could not be run by the check: {self.fault}"
         if self.error:
             return f"raised {self.error}{at}"
         if self.status is not None and self.status < 0:

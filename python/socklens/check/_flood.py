@@ -67,7 +67,7 @@ def _compare(check: Check, peer: Peer, wanted: bytes, late: bool) -> None:
         except Missed as missed:
             raise _broken_off(check, missed, peer, len(got), len(wanted), when) from None
         if data != wanted[len(got) : len(got) + len(data)]:
-            raise _differs(peer, bytes(got) + data, wanted, when)
+            raise _differs(check, peer, bytes(got) + data, wanted, when)
         got += data
 
 
@@ -81,7 +81,7 @@ def _broken_off(check: Check, missed: Missed, peer: Peer, came: int, wanted: int
                 short.reason += ", and more is coming: it is too slow for this check"
             elif came:
                 short.reason += ". The program has read everything and nothing is on its way: it has not sent the rest"
-                short.mistake = Mistake.SEND_IGNORED if when else None
+                short.mistake = _send_ignored(check, peer) if when else None
         elif end is not None and end.unread:
             short.reason += f", and the program has left {end.unread:,} bytes unread"
         return short
@@ -90,7 +90,12 @@ def _broken_off(check: Check, missed: Missed, peer: Peer, came: int, wanted: int
     return failure
 
 
-def _differs(peer: Peer, got: bytes, wanted: bytes, when: str) -> Failed:
+def _send_ignored(check: Check, peer: Peer) -> Mistake | None:
+    """Unless a handler has forked, and two processes take turns to read."""
+    return None if peer.is_shared(check.program.pids()) else Mistake.SEND_IGNORED
+
+
+def _differs(check: Check, peer: Peer, got: bytes, wanted: bytes, when: str) -> Failed:
     """The first byte that is another one; if the stream goes on further down, what lies between was left out."""
     at = next(i for i, (one, other) in enumerate(zip(got, wanted, strict=False)) if one != other)
     tail = got[at : at + _KEY]
@@ -104,6 +109,6 @@ def _differs(peer: Peer, got: bytes, wanted: bytes, when: str) -> Failed:
         failure.reason = (
             f"{later - at:,} bytes are missing in the answer{when}, from byte {at:,} on; what comes after them is there"
         )
-        failure.mistake = Mistake.SEND_IGNORED
+        failure.mistake = _send_ignored(check, peer)
     failure.peer = peer
     return failure

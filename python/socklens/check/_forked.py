@@ -92,8 +92,8 @@ class Forked(Program):
 
     def returned(self) -> bool:
         """Whether the function has returned, with threads of it perhaps still at work."""
-        status = self._status()
-        return self._telling.ended is not None and not self._telling.ended.error and status is None
+        status, told = self._status(), self._telling.ended
+        return told is not None and not (told.error or told.fault) and status is None
 
     def value(self) -> Returned | None:
         """What the function of a client has returned; None if it has not."""
@@ -104,7 +104,7 @@ class Forked(Program):
         """How it has ended; None while it runs, also if the function has returned and its threads serve on."""
         status = self._status()
         told = self._telling.ended
-        if told is not None and (told.error or told.exit_called):
+        if told is not None and (told.error or told.exit_called or told.fault):
             return told
         return None if status is None else replace(told or Ending(), status=status)
 

@@ -1,4 +1,6 @@
-"""Which line of a student's code it was: found in the frames of an exception or of a thread, and quoted. Nothing here runs that code."""
+"""Which line of a student's code it was: found in the frames of an exception or of a thread, and quoted. Nothing here runs that code,
+except for the text of an exception.
+"""
 
 from __future__ import annotations
 
@@ -34,4 +36,9 @@ def line_of(function: Callable[..., object], places: list[Place]) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """The exception as Python's last line of a traceback tells it."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException as other:  # it is a student's class, which may do anything
+        return f"{name}, whose text cannot be told: its __str__ raised {type(other).__name__}"
+    return f"{name}: {text}" if text else name

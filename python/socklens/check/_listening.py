@@ -48,7 +48,7 @@ def listens(check: Check, step: Stage) -> None:
         if (ending := program.ending()) is not None:
             raise Failed(
                 f"before it listened, it {ending.words}{taken}",
-                None if taken else ending.mistake if ending.error else Mistake.NEVER_LISTENS,
+                None if taken or ending.fault else ending.mistake if ending.error else Mistake.NEVER_LISTENS,
                 expected=f"a listener on {program.address}",
                 actual="none",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from .. import _socklens
@@ -12,7 +12,7 @@ from .._address import Address
 from .._errors import ClosedError, FrameTooLongError, IncompleteReadError
 from .._socklens import Connection
 from ._failure import Failed, Missed, What
-from ._kernel import OtherEnd, other_end, until
+from ._kernel import OtherEnd, holders, other_end, until
 
 _SETTLED = 0.25  # seconds for a piece to be read where the kernel does not tell; and for nothing to come
 _MOST_READ = 0.5
@@ -195,6 +195,11 @@ class Peer:
     def far_end(self) -> OtherEnd | None:
         """The program's end of this connection, as the kernel has it; None if it is gone, or the system does not tell."""
         return other_end(self.local_addr, self.peer_addr)
+
+    def is_shared(self, pids: Collection[int]) -> bool:
+        """Whether several of the program's processes have its end of this connection: what each of them does with it cannot be told."""
+        end = self.far_end()
+        return end is not None and holders(end.inode, pids) > 1
 
     def _gone(self, error: OSError, wanted: object, came: bytes) -> NoReturn:
         if isinstance(error, ClosedError):

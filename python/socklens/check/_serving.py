@@ -55,7 +55,7 @@ def ending_of(function: Callable[..., object], error: BaseException) -> Ending:
     """How a call of the student's function ended."""
     line = line_of(function, places_of(error))
     if isinstance(error, SystemExit):
-        status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        status = error.code & 0xFF if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending(status=status, line=line, exit_called=True)
     return Ending(error=in_one_line(error)[:400], line=line)
 

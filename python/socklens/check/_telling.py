@@ -19,7 +19,7 @@ from ._plain import Returned
 _LONGEST_LINE = 1 << 20  # bytes that are kept of what has not ended with a newline
 _MOST_AT_ONCE = 1 << 20  # or who writes without end would hold up the check without end
 _SHAPES: dict[type, dict[str, tuple[type, ...]]] = {
-    Ending: {"status": (int, type(None)), "error": (str,), "line": (str,), "exit_called": (bool,)},
+    Ending: {"status": (int, type(None)), "error": (str,), "line": (str,), "exit_called": (bool,), "fault": (str,)},
     Returned: {"equal": (bool,), "shown": (str,), "fault": (str,)},
 }
 
