@@ -490,3 +490,44 @@ def test_what_fails_in_the_check_is_no_mistake_of_the_program(monkeypatch: pytes
     for check in (sl.check.echo_server, sl.check.chat_server):
         fails(check(serve), None, "could not be run by the check", "no descriptor is left")
     fails(sl.check.client(returning(1), DIALOGUE), None, "could not be run by the check")
+
+
+# Memory
+
+
+def takes_all(port: int) -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(50_000_000))
+
+
+def takes_all_for_a_client(conn: sl.Connection) -> None:
+    conn.recv()
+    takes_all(0)
+
+
+@linux
+@pytest.mark.parametrize("target", [takes_all, takes_all_for_a_client])
+def test_who_takes_all_memory_is_stopped_and_told_so(monkeypatch: pytest.MonkeyPatch, target: Program) -> None:
+    # Less than it is, for the sake of the machine that runs this.
+    monkeypatch.setattr("socklens.check._memory.ROOM", 256 << 20)
+    result = sl.check.echo_server(target)
+    fails(result, Mistake.RAISES, "MemoryError: a check lets a program take 2 GiB of memory")
+
+
+@linux
+def test_a_command_that_takes_all_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socklens.check._memory.ROOM", 256 << 20)
+    code = "kept = []\nwhile True: kept.append(bytes(1_000_000) + b'x')"
+    result = sl.check.echo_server([sys.executable, "-c", code, "{port}"])
+    fails(result, None, "was ended: a check lets a program take 2 GiB of memory")
+
+
+@linux
+def test_fifty_clients_with_threads_of_their_own_have_room() -> None:
+    def two_threads(conn: sl.Connection) -> None:
+        other = threading.Thread(target=echo, args=(conn,))
+        other.start()
+        other.join()
+
+    passes(sl.check.echo_server(two_threads))

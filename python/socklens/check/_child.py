@@ -23,6 +23,7 @@ from .. import _listen
 from .._address import Address
 from .._socklens import connect
 from ..server import Server
+from . import _memory
 from ._ending import Ending
 from ._lines import in_one_line
 from ._plain import compared
@@ -33,6 +34,8 @@ from ._telling import Tell
 
 BROKEN = 70
 """The status of a child that has not come to the student's function (EX_SOFTWARE of sysexits.h)."""
+
+_FRAMES = 20
 
 
 def live(
@@ -51,6 +54,7 @@ def live(
     try:
         _settle(out, life, signals)
         mark.put()
+        _memory.limit()
         status = work(tell)
     except KeyboardInterrupt:  # of a SIGINT that the program has sent itself, while its threads serve
         traceback.print_exc()
@@ -58,7 +62,7 @@ def live(
         signal.raise_signal(signal.SIGINT)
     except BaseException as error:  # what the student's function raises has been told by then
         traceback.print_exc()
-        tell("ended", Ending(fault=in_one_line(error)[:400]))
+        tell("ended", Ending(fault=f"could not be run by the check: {in_one_line(error)[:400]}"))
     finally:
         try:
             sys.stdout.flush()
@@ -183,9 +187,13 @@ def _called(target: Function, given: dict[str, object], keep: Callable[[object],
         if inspect.iscoroutine(value):
             value = asyncio.run(value)
     except BaseException as error:  # SystemExit and whatever else: it is told, and ends this process at the most
-        if not isinstance(error, SystemExit):
-            traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
-        return ending_of(target.function, error)
+        with _memory.last_words(error):
+            if not isinstance(error, SystemExit):
+                # Of a recursion that took all memory only the last frames: there are millions.
+                most = -_FRAMES if isinstance(error, MemoryError) else None
+                trace = error.__traceback__ and error.__traceback__.tb_next
+                traceback.print_exception(type(error), error, trace, most)
+            return ending_of(target.function, error)
     if keep is not None:
         keep(value)
     _kept.append(value)

@@ -9,9 +9,11 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 
 from .._address import Address
 from ._ending import Ending
+from ._memory import WORDS, Watch
 from ._output import Output
 from ._processes import Leader, Mark
 from ._program import Program
@@ -31,6 +33,7 @@ class CommandLine(Program):
         self._process: subprocess.Popen[bytes] | None = None
         self._leader: Leader | None = None
         self._mark = Mark()
+        self._watch: Watch | None = None
         self._output: Output | None = None
         self._printed = ""
         self._failure: Ending | None = None
@@ -64,6 +67,7 @@ class CommandLine(Program):
             os.close(out)
         self._leader = Leader(self._process.pid)
         self._output = Output(seen)
+        self._watch = Watch(self._leader.pids, partial(self._leader.signal, signal.SIGKILL))
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), self._process.stdin as keyboard:
                 keyboard.write(self._stdin[: 1 << 16])  # what a pipe holds: more would have to wait for the program
@@ -77,6 +81,8 @@ class CommandLine(Program):
         if self._leader is None:
             return self._failure
         status = self._leader.status()
+        if status is not None and self._watch is not None and self._watch.exceeded:
+            return Ending(status, fault=f"was ended: {WORDS}")
         return None if status is None else Ending(status=status)
 
     def pids(self) -> frozenset[int]:
@@ -95,6 +101,8 @@ class CommandLine(Program):
         """SIGTERM, a second for it to end, and SIGKILL for whoever is left of the group."""
         if self._process is None or self._leader is None:
             return
+        if self._watch is not None:
+            self._watch.close()  # before its number can be another process's
         if self._leader.status() is None:
             self._leader.signal(signal.SIGTERM)
             deadline = time.monotonic() + _PATIENCE

@@ -12,7 +12,7 @@ from ._result import Mistake
 class Ending:
     """It raised (`error` has the exception in one line, `line` the student's line), was ended by a signal, or exited with a status.
 
-    `fault` is why it could not even be run: that is no mistake of the program's.
+    `fault` is another reason, as the end of a sentence, for which there is no name: the check could not run it, or has ended it.
     """
 
     status: int | None = None
@@ -23,7 +23,7 @@ class Ending:
 
     @property
     def mistake(self) -> Mistake | None:
-        """What that is called; None for what is not the program's fault."""
+        """What that is called; None where there is no name for it."""
         if self.fault:
             return None
         return Mistake.RAISES if self.error else Mistake.EXITS
@@ -33,7 +33,7 @@ class Ending:
         """The end of a sentence that begins with the program."""
         at = f", at `{self.line}`" if self.line else ""
         if self.fault:
-            return f"could not be run by the check: {self.fault}"
+            return self.fault
         if self.error:
             return f"raised {self.error}{at}"
         if self.status is not None and self.status < 0:

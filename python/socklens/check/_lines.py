@@ -8,15 +8,19 @@ import linecache
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
+
+_MOST = 1000  # a recursion may have millions
 
 Place = tuple[str, int]
 """A file (or notebook cell) and a line in it."""
 
 
 def places_of(error: BaseException) -> list[Place]:
-    """Where an exception came by, outermost first."""
-    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    """Where an exception came by last, outermost first."""
+    last = deque(traceback.walk_tb(error.__traceback__), _MOST)
+    return [(frame.f_code.co_filename, line) for frame, line in last]
 
 
 def places_now(thread: threading.Thread) -> list[Place]:

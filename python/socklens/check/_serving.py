@@ -8,6 +8,7 @@ from typing import Any
 
 from .._errors import ClosedError
 from .._socklens import Connection
+from . import _memory
 from ._ending import Ending
 from ._lines import in_one_line, line_of, places_of
 from ._target import Function
@@ -57,12 +58,16 @@ def ending_of(function: Callable[..., object], error: BaseException) -> Ending:
     if isinstance(error, SystemExit):
         status = error.code & 0xFF if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending(status=status, line=line, exit_called=True)
-    return Ending(error=in_one_line(error)[:400], line=line)
+    said = in_one_line(error)
+    if said == "MemoryError":  # Python says no more
+        said = f"MemoryError: {_memory.WORDS}"
+    return Ending(error=said[:400], line=line)
 
 
 def _told(function: Callable[..., object], error: BaseException, tell: Callable[[Ending], None]) -> None:
     if not isinstance(error, ClosedError):  # the check's own end
-        tell(ending_of(function, error))
+        with _memory.last_words(error):
+            tell(ending_of(function, error))
 
 
 def _closed(given: list[object]) -> None:

@@ -1,0 +1,98 @@
+"""How much memory a program under check may take, so that one that takes all does not end the notebook with it (Linux). A function meets a
+limit of the kernel's, and raises MemoryError at the line that asked for more. A command is watched: the same limit would keep programs from
+starting that reserve far more than they use, as those with AddressSanitizer do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+ROOM = 2 << 30
+"""Bytes: for 50 clients, each with two threads whose stacks have 8 MiB, it is more than enough."""
+WORDS = f"a check lets a program take {ROOM >> 30} GiB of memory, and no more"
+
+_FOR_LAST_WORDS = 256 << 20  # bytes more, to tell what has happened
+_PAUSE = 0.05  # seconds between two looks
+_PROC = Path("/proc")
+
+
+def limit() -> None:
+    """Limits this process, and what it starts: private memory that can be written (RLIMIT_DATA of setrlimit(2)), beyond what it has.
+
+    RLIMIT_AS would count what is only reserved, too: 128 MiB for the allocator of each thread.
+    """
+    if (had := _data()) is not None:
+        _allow(had + ROOM)
+
+
+@contextlib.contextmanager
+def last_words(error: BaseException) -> Iterator[None]:
+    """Some memory more while an exception is told, if it is about memory: what its frames hold is not free yet."""
+    import resource
+
+    if (
+        not isinstance(error, MemoryError)
+        or (now := resource.getrlimit(resource.RLIMIT_DATA)[0]) == resource.RLIM_INFINITY
+    ):
+        yield
+        return
+    _allow(now + _FOR_LAST_WORDS)
+    try:
+        yield
+    finally:
+        _allow(now)
+
+
+def _allow(most: int) -> None:
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard == resource.RLIM_INFINITY or most < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def _data() -> int | None:
+    """Bytes of this process that RLIMIT_DATA counts (proc(5), status); None where that is not told."""
+    try:
+        lines = (_PROC / "self" / "status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:")), None)
+
+
+class Watch:
+    """Looks in a thread of its own how much memory processes have in use, until it is too much or `close` is called."""
+
+    def __init__(self, pids: Callable[[], Collection[int]], end: Callable[[], None]) -> None:
+        self.exceeded = False
+        """Whether they took too much, and have been ended for it."""
+        self._pids, self._end = pids, end
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="socklens: memory of a check", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(_PAUSE):
+            if sum(map(_in_use, self._pids())) > ROOM:
+                self.exceeded = True
+                self._end()
+                return
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._over.set()
+        self._thread.join()
+
+
+def _in_use(pid: int) -> int:
+    """Bytes that a process has to itself (proc(5), statm: resident less shared)."""
+    try:
+        fields = (_PROC / str(pid) / "statm").read_text(encoding="ascii").split()
+    except OSError:
+        return 0
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGESIZE")
