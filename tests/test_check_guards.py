@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import unittest.mock
+import warnings
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,24 @@ def test_a_ctrl_c_that_meets_the_child_does_not_make_it_go_on_as_the_caller(way:
     assert ran.stdout.count("checked: Nothing listens") == 1
     assert "goes on in the child" not in ran.stdout
     assert "KeyboardInterrupt" not in ran.stdout + ran.stderr, "it was not meant for the child"
+
+
+def test_a_fork_leaves_the_filters_of_warnings_as_other_threads_set_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+
+    def meanwhile() -> int:
+        warnings.filterwarnings("ignore", "of another thread")
+        return fork()
+
+    with warnings.catch_warnings():
+        before = list(warnings.filters)
+        monkeypatch.setattr(os, "fork", meanwhile)
+        for _ in range(2):
+            assert sl.check.client(returning(1), DIALOGUE)
+        added = [one for one in warnings.filters if one not in before]
+        messages = sorted(one[1].pattern for one in added if one[1] is not None)
+        assert messages == [".*use of fork", "of another thread"]
+        assert len(added) == 2
 
 
 # What the child tells

@@ -6,6 +6,7 @@ it changes is not changed here.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from ._processes import Leader, Mark
 from ._program import Program
 from ._target import Function
 from ._telling import Tell, Telling
+
+_OF_THREADS = ".*use of fork"
+"""Python warns of forks where threads run. The child uses nothing of theirs: see _child."""
 
 
 class Forked(Program):
@@ -50,22 +54,21 @@ class Forked(Program):
         pipes = [os.pipe() for _ in range(3)]
         (out_seen, out), (told_seen, told), (life, life_end) = pipes
         parent = os.getpid()
-        with warnings.catch_warnings():
-            # Python warns of forks where threads run. The child uses nothing of theirs: see _child.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            try:
-                pid = os.fork()
-                if pid == 0:
-                    for number in (out_seen, told_seen, life_end):
-                        os.close(number)
-                    _child.live(self._work, out, self._telling.to(told), life, held, self._mark)
-            except OSError:
-                for number in (number for pipe in pipes for number in pipe):
+        # For this line alone, and for good: `catch_warnings` would undo what other threads do to the filters meanwhile.
+        warnings.filterwarnings("ignore", _OF_THREADS, DeprecationWarning, re.escape(__name__))
+        try:
+            pid = os.fork()
+            if pid == 0:
+                for number in (out_seen, told_seen, life_end):
                     os.close(number)
-                raise
-            finally:
-                if os.getpid() != parent:
-                    os._exit(_child.BROKEN)
+                _child.live(self._work, out, self._telling.to(told), life, held, self._mark)
+        except OSError:
+            for number in (number for pipe in pipes for number in pipe):
+                os.close(number)
+            raise
+        finally:
+            if os.getpid() != parent:
+                os._exit(_child.BROKEN)
         self._leader, self._told_pipe, self._life = Leader(pid), told_seen, life_end
         for number in (out, told, life):
             os.close(number)
