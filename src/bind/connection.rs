@@ -185,6 +185,9 @@ impl Connection {
     }
 
     /// Closes this end with RST: what was not delivered is dropped, and the peer's next call raises ConnectionResetError.
+    ///
+    /// On Linux RST leaves now, although a forked child may have the socket too, for which the connection is over then; elsewhere it leaves when the
+    /// last of them has closed. In the child itself this is an ordinary close.
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         let before = self.core.is_closed();
         releasing(py, |patience| self.core.abort(patience)).map_err(plainly(py))?;
