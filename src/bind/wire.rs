@@ -239,8 +239,12 @@ impl Drop for Wire {
         // The first word is the wire's: closed by this, its listener has nothing to say any more.
         warn_unclosed(&format!("Wire {}", listener.core.local_addr()), &listener.site);
         let _if_python_is_there = Python::try_attach(|py| {
-            if let Err(error) = self.close(py) {
-                error.write_unraisable(py, None);
+            releasing(py, |patience| self.desk.stop(patience));
+            // A Ctrl-C is not for this wait: what it raised here would reach nobody.
+            let mut ended = Ok(());
+            releasing(py, |patience| patience.released(&mut || ended = self.desk.join(END, &mut core::Uninterrupted)));
+            if let Err(error) = ended {
+                plainly(py)(error).write_unraisable(py, None);
             }
         });
     }
