@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,15 @@ def test_the_reference_describes_all_that_is_public_once() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
     described = re.findall(r"^\.\. auto(?!module)\w+:: socklens\.([\w.]+)$", text, re.MULTILINE)
     assert sorted(described) == sorted(promised())
+
+
+def test_types_for_the_pages_can_be_read_when_all_of_the_package_is_loaded() -> None:
+    """A module may have imported classes of Python's own, such as FunctionType."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(DOCS / '_ext')!r})\n"
+        "import socklens, signatures\n"
+        "for name in socklens._LATER: getattr(socklens, name)\n"
+        "import socklens._explain\n"
+        "signatures.type_the_settings()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
