@@ -6,13 +6,18 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import socklens as sl
 from serving import client_of
 from socklens import Story
+from socklens.display.ladder import layout
 from socklens.display.ladder_places import WIDEST, wide
+from socklens.display.ladder_svg import ladder_svg
+from socklens.story._cast import cast
+from socklens.story._ledger import ledger
 from socklens.story._names import _of_loops
 
 CELL = 1080  # pixels that JupyterLab leaves an output where the window has 1,280
@@ -156,3 +161,20 @@ def function(pairs, plain):
     found = _of_loops(names["function"].__code__)
     assert {"a", "b", "c", "d", "e", "f", "i", "j"} <= found
     assert not {"g", "k", "plain", "pairs"} & found
+
+
+def test_the_life_of_one_connection_fits_a_page_of_the_documentation() -> None:
+    with sl.record() as story:
+        with sl.listen() as listener:
+            client = sl.connect(listener.local_addr)
+            server = listener.accept(timeout=5)
+        client.sendall(b"hello")
+        assert server.recv() == b"hello"
+        client.close()
+        assert server.recv() == b""
+        server.close()
+    swift = [replace(event, began=event.ended) for event in story.events]  # waits have words of their own
+    svg = ladder_svg(layout(swift, cast(swift), ledger(swift)), standalone=False)
+    least = re.search(r"min-width:(\d+)px", svg)
+    assert least is not None
+    assert int(least[1]) <= 737  # what furo leaves its text in a window of 1,280

@@ -18,7 +18,7 @@ WIDEST = 1080
 
 _ROOM = 124  # for a call's words, at the least: "server send 46 B"
 _LONGEST = 300
-_HALF = 130  # between an end and the listener beside it
+_HALF = 104  # between an end and the listener beside it: "SYN+ACK" has its place there
 _TIGHT = 90
 _NARROW = frozenset("iljtfrI.,:;'|!()[] \\/")
 _WIDE = frozenset("mwMW@%—…→←")
