@@ -100,6 +100,15 @@ def test_what_failed_is_written_out(crash: Story) -> None:
     assert said[0] == r"handler ValueError: invalid literal for int() with base 10: b'x<b>\n'"
 
 
+def test_what_failed_is_written_out_beside_one_client_too() -> None:
+    with sl.record() as story, sl.Server(lambda conn: int(conn.recv_line())) as server, client_of(server) as client:
+        client.sendall(b"x<b>\n")
+        assert client.recv() == b""
+    assert "handler ValueError: invalid literal for int() with base 10: b&#x27;x&lt;b&gt;\\n&#x27;</text>" in drawing(
+        story
+    )
+
+
 def test_how_many_a_folded_row_has_is_written_out(thousands: Story) -> None:
     shown = [(x, words) for x, _, words in texts(drawing(thousands)) if words.startswith("server send × ")]
     last = max(x for x, _ in shown)

@@ -18,6 +18,7 @@ WIDEST = 1080
 
 _ROOM = 124  # for a call's words, at the least: "server send 46 B"
 _LONGEST = 300
+_SAYS_WHY = 540  # for those of one that failed
 _HALF = 104  # between an end and the listener beside it: "SYN+ACK" has its place there
 _TIGHT = 90
 _NARROW = frozenset("iljtfrI.,:;'|!()[] \\/")
@@ -81,7 +82,8 @@ def places(layout: Layout) -> tuple[list[int], list[int], int]:
     """Where each lifeline stands, how much room its words have, and how wide all is."""
     rooms = [_ROOM] * len(layout.columns)
     for mark in layout.marks:
-        rooms[mark.column] = max(rooms[mark.column], min(_LONGEST, round(words_of(mark)) + 18))
+        most = _SAYS_WHY if mark.kind == "error" else _LONGEST
+        rooms[mark.column] = max(rooms[mark.column], min(most, round(words_of(mark)) + 18))
     for arrow in layout.arrows:
         if arrow.end[0] is None:
             rooms[arrow.start[0]] = max(rooms[arrow.start[0]], round(wide(arrow.text)) + 40)
