@@ -33,7 +33,8 @@ def record(limit: int = LIMIT) -> Story:
         story            # in a notebook: the ladder diagram; print(story) in a terminal
         story.ledger()   # which recv got which bytes of which send
 
-    Every call on a socklens object that ends meanwhile is an event; one that was under way already has no begin. In a drawing a cause
+    Every call on a socklens object that ends meanwhile is an event; one that was under way already has no begin. Where a server's handler
+    fails, that is an event of its client's connection. In a drawing a cause
     stands above its effect, with the times as measured. Of the bytes only the count and the first 32 are kept. Recordings
     may be
     nested: each has what ended in its own time. A call takes less than 1 µs more while somebody records, and nothing that could be measured
