@@ -123,6 +123,12 @@ def hangs_up(port: int) -> None:
         conn.sendall(b"time?\n")
 
 
+def hangs_up_on_an_answer(port: int) -> None:
+    with sl.connect("127.0.0.1", port) as conn:
+        conn.sendall(b"time?\n")
+        conn.peek(1, timeout=20)
+
+
 def raises(port: int) -> None:
     with sl.connect("127.0.0.1", port) as conn:
         conn.sendall("time?\n")  # type: ignore[arg-type]
@@ -177,6 +183,7 @@ def returns_something_else(port: int) -> bytes:
         (sends_str, Mistake.SENDS_REPR, "the text that Python shows"),
         (one_recv_is_the_answer, Mistake.RECV_IS_A_MESSAGE, "in three pieces each, it returned b'It is"),
         (hangs_up, Mistake.CLOSES_EARLY, "before it had said everything"),
+        (hangs_up_on_an_answer, Mistake.CLOSES_EARLY, "before it had said everything"),
         (raises, Mistake.RAISES, "TypeError"),
         (never_closes, Mistake.NEVER_CLOSES, "its connection is still open"),
         (waits_for_more, Mistake.HANGS, "goes on waiting"),

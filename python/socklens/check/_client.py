@@ -133,10 +133,11 @@ class _Client:
             if got
             else "it sent nothing, and the server waits",
             What.END: "it closed the connection before it had said everything",
-            What.RESET: "it reset the connection before it had said everything",
+            What.RESET: "it closed the connection before it had said everything, with a reset: it had not read the last answer, or aborted",
             What.OTHER: "it sent other bytes",
         }
-        mistake = Mistake.CLOSES_EARLY if missed.what is What.END else None
+        # Whether close() sends FIN or RST hangs on whether the answer had come by then.
+        mistake = Mistake.CLOSES_EARLY if missed.what in (What.END, What.RESET) else None
         return because(missed, after + words.get(missed.what, missed.reason), mistake)
 
     def _finished(self, peer: Peer | None, so_far: str, *, closed: bool = True) -> None:

@@ -59,7 +59,7 @@ pub(super) fn by_proc(wanted: Selection) -> Option<Vec<Row>> {
     text = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     rows.extend(proc_net::parse(&text));
     rows.retain(|row| wanted.has(row));
-    Some(rows)
+    Some(proc_net::each_once(rows))
 }
 
 /// The row of one connection, without reading the table. `None` if sock_diag is refused, or cannot tell.

@@ -1,5 +1,6 @@
 //! The same table as text, /proc/net/tcp and tcp6 (proc_net(5)), understood: for systems that refuse sock_diag. Pure functions of text.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,6 +15,14 @@ const TIME_WAIT_TIMER: &str = "03";
 /// The rows of one file; lines that make no sense are left out.
 pub(super) fn parse(text: &str) -> impl Iterator<Item = Row> + '_ {
     text.lines().skip(1).filter_map(row)
+}
+
+/// The file is read in pieces, and what the kernel's table loses or gains in between can show it the same socket again.
+pub(super) fn each_once(mut rows: Vec<Row>) -> Vec<Row> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    // Several listeners may share an address (SO_REUSEPORT); a connection has its pair of addresses for itself.
+    rows.retain(|row| seen.insert((row.local, row.peer, row.peer.is_none().then_some(row.inode))));
+    rows
 }
 
 fn row(line: &str) -> Option<Row> {
@@ -86,6 +95,14 @@ mod tests {
         assert_eq!(rows[1].peer, Some("127.0.0.110:50320".parse().unwrap()));
         assert_eq!((rows[1].state, rows[1].recv_queue), (TcpState::CLOSE_WAIT, 5), "the FIN is no byte");
         assert_eq!((rows[2].state, rows[2].rests, rows[2].inode), (TcpState::TIME_WAIT, Some(Duration::from_millis(59_860)), 0));
+    }
+
+    #[test]
+    fn a_socket_that_is_told_twice_is_there_once() {
+        let twice = format!("{RECORDED}{}", RECORDED.lines().skip(1).fold(String::new(), |text, line| text + line + "\n"));
+        assert_eq!(each_once(parse(&twice).collect()), parse(RECORDED).collect::<Vec<_>>());
+        let another = RECORDED.lines().take(2).map(|line| line.replace("15963", "15970") + "\n").collect::<String>();
+        assert_eq!(each_once(parse(RECORDED).chain(parse(&another)).collect()).len(), 4, "a listener that shares the address");
     }
 
     #[test]
