@@ -16,7 +16,8 @@ import pytest
 import socklens as sl
 from flow import stream
 from helpers import eventually
-from test_waiting import linux, sleeping_call
+from sleeping import sleeping_call
+from test_waiting import linux
 
 Pair = tuple[sl.Connection, sl.Connection]
 

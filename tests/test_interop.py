@@ -17,7 +17,8 @@ import socklens as sl
 from flow import HOSTS, ends, stream
 from helpers import eventually, in_thread, lacking, need
 from program import Program
-from test_waiting import linux, sleeping_call
+from sleeping import sleeping_call
+from test_waiting import linux
 
 Pair = tuple[sl.Connection, sl.Connection]
 MUCH = stream(0, 3_000_000)

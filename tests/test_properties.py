@@ -15,7 +15,8 @@ from helpers import eventually
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from test_waiting import linux, sleeping_call
+from sleeping import sleeping_call
+from test_waiting import linux
 
 Pair = tuple[sl.Connection, sl.Connection]
 WAITED = (BlockingIOError, TimeoutError)

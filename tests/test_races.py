@@ -13,7 +13,8 @@ import time
 import pytest
 import socklens as sl
 from helpers import eventually, in_thread
-from test_waiting import full_listener, linux, sleeping_call
+from sleeping import sleeping_call
+from test_waiting import full_listener, linux
 
 Pair = tuple[sl.Connection, sl.Connection]
 

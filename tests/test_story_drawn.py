@@ -5,6 +5,7 @@ little room.
 from __future__ import annotations
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import socklens as sl
 from serving import client_of
+from sleeping import sleeping_call
 from socklens import Story
 from socklens.display.ladder import layout
 from socklens.display.ladder_places import WIDEST, wide
@@ -187,3 +189,19 @@ def test_the_life_of_one_connection_fits_a_page_of_the_documentation() -> None:
     least = re.search(r"min-width:(\d+)px", svg)
     assert least is not None
     assert int(least[1]) <= 737  # what furo leaves its text in a window of 1,280
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_a_wait_that_a_close_has_ended_is_no_fault() -> None:
+    with sl.record() as story:
+        listener = sl.listen()
+        with sleeping_call(listener.accept) as waiting:
+            listener.close()
+        with pytest.raises(sl.ClosedError):
+            waiting.result(10)
+        with pytest.raises(sl.ClosedError):
+            listener.accept()
+    marks = [mark for mark in story._layout().marks if mark.text.startswith("accept")]
+    assert [mark.kind for mark in marks] == ["life", "error"]
+    assert marks[0].text.startswith("accept ended by close()")
+    assert marks[1].text == "accept ClosedError"

@@ -17,7 +17,8 @@ import socklens as sl
 from flow import stream
 from helpers import eventually, in_thread
 from signals import CameInBetweenError
-from test_waiting import asleep, linux
+from sleeping import asleep
+from test_waiting import linux
 
 CONNECTIONS = 50
 # 50 connections, both ways: 200 MB.

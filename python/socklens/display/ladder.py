@@ -25,6 +25,7 @@ _LONGEST_ROUND = 8
 _WORTH_TELLING = 0.001  # seconds
 _LEFT = ("not taken", "never read")
 _HANDLER = "handler"
+_CLOSING = ("close", "abort", "detach")
 _MOST_SAID = 80  # characters of what a handler's exception says
 
 Kind = Literal["out", "in", "life", "error", "look"]
@@ -267,14 +268,21 @@ def _listener(event: Event, actors: Mapping[int, Actor], place: Mapping[int, int
 def _marks(items: Sequence[_Item], place: Mapping[int, int]) -> list[Mark]:
     marks = []
     states: dict[int, str] = {}
+    closed = {event.socket: event.ended for item in items for event in item.events if event.call in _CLOSING}
     for item in items:
         event = item.events[-1]
+        # A wait that a close() of this program's has ended, as a server's stop does, is no fault; a call on what is closed already is one.
+        by_close = (
+            event.error == "ClosedError" and event.began is not None and event.began < closed.get(event.socket, 0)
+        )
         state = event.after or event.before
         news = None
         if state is not None and states.get(event.socket) != state.name:
             news = states[event.socket] = state.name
         numbers = tuple(one.number for one in item.events)
-        marks.append(Mark(place[event.socket], item.top, item.row, _kind(event), _text(item.events), news, numbers))
+        kind: Kind = "life" if by_close else _kind(event)
+        text = _text(item.events).replace("ClosedError", "ended by close()") if by_close else _text(item.events)
+        marks.append(Mark(place[event.socket], item.top, item.row, kind, text, news, numbers))
     return marks
 
 

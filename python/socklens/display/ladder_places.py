@@ -91,11 +91,14 @@ def places(layout: Layout) -> tuple[list[int], list[int], int]:
         if column.role == "listener" and layout.columns[i + 1].role == "accepted":
             rooms[i] = min(rooms[i], _TIGHT + _TIGHT // 2 - 8)
     xs, width = _stand(layout.columns, rooms, _HALF)
-    most = max(rooms, default=_ROOM)
-    while width > WIDEST and most > _ROOM:
-        most -= 10
-        rooms = [min(room, max(most, _ROOM)) for room in rooms]
-        xs, width = _stand(layout.columns, rooms, _TIGHT)
+    # What went wrong is the last to be cut.
+    why = {mark.column for mark in layout.marks if mark.kind == "error"}
+    for kept in (why, set[int]()):
+        most = max((room for i, room in enumerate(rooms) if i not in kept), default=_ROOM)
+        while width > WIDEST and most > _ROOM:
+            most = max(most - 10, _ROOM)
+            rooms = [room if i in kept else min(room, most) for i, room in enumerate(rooms)]
+            xs, width = _stand(layout.columns, rooms, _TIGHT)
     return xs, rooms, width
 
 
