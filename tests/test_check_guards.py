@@ -416,8 +416,18 @@ def test_a_free_port_is_none_with_connections_in_time_wait(monkeypatch: pytest.M
         assert client.recv() == b""
         port = listener.local_addr.port
     free = _free_port.free_port()
-    monkeypatch.setattr(random, "sample", lambda ports, count: [port, free])
+    monkeypatch.setattr(_free_port._BY_CHANCE, "sample", lambda ports, count: [port, free])
     assert _free_port.free_port() == free
+
+
+def test_a_free_port_takes_none_of_the_programs_random_numbers() -> None:
+    from socklens import _free_port
+
+    random.seed(7)
+    expected = [random.random() for _ in range(3)]
+    random.seed(7)
+    _free_port.free_port()
+    assert [random.random() for _ in range(3)] == expected
 
 
 # The other end

@@ -478,6 +478,31 @@ def test_without_signals_it_closes_nothing_that_other_tests_share_either(pyteste
     in_thread(suite, pytester, code).result(timeout=60).assert_outcomes(passed=1, errors=1)
 
 
+def test_what_a_shared_fixture_opens_for_a_test_stays_open_where_no_thread_waits_for_it(
+    pytester: pytest.Pytester,
+) -> None:
+    code = """
+@pytest.fixture(scope="module")
+def pool():
+    made = []
+    yield lambda: made or made.extend(sl.pair()) or made
+    for conn in made:
+        conn.close()
+
+@pytest.mark.deadline(1)
+def test_slow(pool):
+    pool()
+    threading.Event().wait()
+
+@pytest.mark.deadline(60)
+def test_others(pool):
+    a, b = pool()
+    a.sendall(b"x")
+    assert b.recv_exactly(1) == b"x"
+"""
+    suite(pytester, code).assert_outcomes(passed=1, failed=1)
+
+
 def test_a_fixture_of_larger_scope_that_is_slow_keeps_what_it_opens(pytester: pytest.Pytester) -> None:
     code = """
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ sent steers neither a terminal nor a page.
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +49,18 @@ def test_an_error_has_the_line_of_the_program(handler: Any) -> None:
     (error,) = errors_of(handler)
     where = f"{__file__}, line {code.co_firstlineno + 1}"
     assert (error.where, str(error).endswith(f" ({where})")) == (where, True)
+
+
+def test_a_module_of_the_program_may_be_called_like_one_of_pythons(tmp_path: Path) -> None:
+    file = tmp_path / "code.py"
+    file.write_text("def fail(conn):\n    raise ValueError(conn.recv_line())\n")
+    spec = importlib.util.spec_from_file_location("code", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (error,) = errors_of(module.fail)
+    assert error.where == f"{file}, line 2"
 
 
 def test_what_is_nobodys_line_has_none() -> None:

@@ -11,8 +11,10 @@ _LOWEST, _HIGHEST = 1024, 65535  # without privileges; ip(7)
 _USUAL = (
     32768,
     60999,
-)  # the kernel's own range where it does not tell: Linux's, which has that of IANA (RFC 6335) nearly all in it
+)  # the kernel's own where it does not tell: Linux's, which has that of IANA (RFC 6335) nearly all in it
 _TRIES = 1000
+# The program's own random numbers are left alone: whoever has seeded them gets his, and two that are seeded alike not the same port.
+_BY_CHANCE = random.SystemRandom()
 
 
 def free_port() -> int:
@@ -24,7 +26,7 @@ def free_port() -> int:
     low, high = _kernels_own()
     outside = [port for port in range(_LOWEST, _HIGHEST + 1) if not low <= port <= high]
     possible = outside or range(_LOWEST, _HIGHEST + 1)
-    for port in random.sample(possible, min(_TRIES, len(possible))):
+    for port in _BY_CHANCE.sample(possible, min(_TRIES, len(possible))):
         # Without SO_REUSEADDR: a port whose last connections are in TIME_WAIT is none for a program that does not set it either.
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET) as four:
             four.bind(("", port))

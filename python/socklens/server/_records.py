@@ -5,7 +5,7 @@ and nothing is printed: the records are there to be asked for.
 from __future__ import annotations
 
 import itertools
-import sys
+import os
 import threading
 import traceback
 from collections import deque
@@ -226,14 +226,19 @@ def _line_of(trace: TracebackType | None) -> str | None:
     """The innermost line that is the program's own: what a library does for it is not where to look first."""
     found = None
     while trace is not None:
-        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", ""))
-        if "site-packages" not in code.co_filename and module.partition(".")[0] not in _LIBRARIES:
-            found = (code.co_filename, trace.tb_lineno)
+        file = trace.tb_frame.f_code.co_filename
+        # By the file, not by its name: a program's own code.py is no library.
+        if not file.startswith(_LIBRARIES) and "site-packages" not in file and "dist-packages" not in file:
+            found = (file, trace.tb_lineno)
         trace = trace.tb_next
     return None if found is None else _cells.describe(*found, _cells.number(found[0]))
 
 
-_LIBRARIES = {"socklens", *sys.stdlib_module_names}
+_LIBRARIES = (
+    os.path.join(os.path.dirname(os.__file__), ""),
+    os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
+    "<frozen ",
+)
 
 
 def _let_go(error: BaseException | None) -> None:
