@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, overload
 
 from .._address import Address
 from ._diff import PortDiff, between
+from ._jupyter import kernel_ports
 from ._row import PortRow, Told
 from ._wanted import AnyState, tests
 
@@ -59,6 +60,11 @@ class PortTable(Sequence[PortRow]):
     def unseen(self) -> tuple[str, ...]:
         """What could not be seen of these sockets, and why: sentences."""
         return tuple(_unseen(self._rows, self.source, self._closed_doors))
+
+    @property
+    def has_jupyters(self) -> bool:
+        """Whether sockets of the notebook's own kernel are among them; see `PortRow.of_jupyter`."""
+        return bool(kernel_ports()) and any(row.of_jupyter for row in self._rows)
 
     def filter(
         self,
@@ -132,6 +138,9 @@ class PortTable(Sequence[PortRow]):
 
     def __len__(self) -> int:
         return len(self._told if self._made is None else self._made)
+
+    def __iter__(self) -> Iterator[PortRow]:
+        return iter(self._rows)
 
     @overload
     def __getitem__(self, key: int) -> PortRow: ...

@@ -54,7 +54,7 @@ def drawing(table: PortTable, most: int | None = MOST_LISTED) -> Drawing:
         groups.append(Group(tuple(_cells(row) for row in shown), title, more))
     shown_rows = sum(len(group.rows) for group in groups)
     below = [f"the first {shown_rows:,} of {_count(table)}" if shown_rows < len(table) else _count(table)]
-    if any(row.of_jupyter for row in table):
+    if table.has_jupyters:
         below.append(
             f"{_JUPYTER}: the notebook's own sockets, by which its cells are run; derived from its connection file"
         )
@@ -94,7 +94,7 @@ def _bytes(count: int | None) -> str:
 
 
 def _count(table: PortTable) -> str:
-    states = Counter(row.state.name for row in table)
+    states = Counter({state.name: count for state, count in Counter([row.state for row in table]).items()})
     number = f"{len(table):,} socket{'' if len(table) == 1 else 's'}"
     return f"{number}: {_tally(states)}" if table else "no sockets"
 
