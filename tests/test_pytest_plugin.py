@@ -440,6 +440,30 @@ def test_others():
     )
 
 
+CHECKED = """
+def once(conn):
+    conn.sendall(conn.recv())
+
+def test_called():
+    assert sl.check.echo_server(once)
+
+def test_named():
+    result = sl.check.echo_server(once)
+    assert result
+
+def test_right():
+    assert not sl.check.echo_server(once)
+"""
+
+
+def test_a_check_that_is_asserted_is_shown_whole(pytester: pytest.Pytester) -> None:
+    result = suite(pytester, CHECKED)
+    result.assert_outcomes(failed=2, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*- socklens check -*", "failed: echo server `once`*", "  mistake   it reads only once from each client"] * 2
+    )
+
+
 SHARED = """
 @pytest.fixture(scope="module")
 def shared():

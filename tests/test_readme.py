@@ -7,16 +7,18 @@ import contextlib
 import doctest
 import io
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import socklens as sl
 from written import shape
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE, CHECK = re.findall(
+FIRST, SESSION, CHAT, TALK, PORTS, STORY, WIRE, CHECK, TEST = re.findall(
     r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE
 )
 
@@ -94,3 +96,20 @@ def test_the_check() -> None:
     shown = re.search(r"```text\n(failed: line server.*?)```", README, re.DOTALL)
     assert shown is not None
     assert printed.getvalue().split("\n")[1:5] == shown[1].split("\n")[1:5]
+
+
+def test_the_test(server: Any) -> None:
+    names: dict[str, Any] = {"sl": sl}
+    exec(TEST, names)
+    names["test_echo"](server)
+
+
+def test_the_explanation() -> None:
+    block = re.search(r">>> sl.explain\(\).*?\n(TimeoutError.*?)```", README, re.DOTALL)
+    assert block is not None
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as s, socket.create_connection(s.getsockname()):
+        with pytest.raises(TimeoutError) as full, socket.create_connection(s.getsockname(), timeout=0.3):
+            pass
+        port = str(s.getsockname()[1])
+        found = str(sl.explain(full.value)).replace(port, "33017")
+    assert shape(found).split() == shape(block[1]).split()

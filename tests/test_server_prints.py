@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from socklens.display.roster import (
     ServerView,
     roster_html,
     roster_text,
+    roster_view,
     server_html,
     server_line,
 )
@@ -125,3 +127,21 @@ def test_tables_have_one_word_for_one_count() -> None:
     assert watched == ["peer", "state", "to read", "unacked", "taken", "sent"]
     assert listed == ["#", "name", "address", "since", "state", "taken", "sent", "unacked"]
     assert {"to read", "unacked"} <= set(drawing(PortTable()).head)
+
+
+def test_what_a_line_was_read_with_is_not_taken_yet() -> None:
+    got, more = threading.Event(), threading.Event()
+
+    def handler(conn: sl.Connection) -> None:
+        conn.recv_line()
+        got.set()
+        more.wait(20)
+
+    with sl.Server(handler) as server, client_of(server) as client:
+        client.sendall(b"one\ntwo")
+        assert got.wait(20)
+        (row,) = roster_view(server.clients).first
+        (lens,) = [line for line in str(sl.lens(client)).splitlines() if "taken by" in line]
+        more.set()
+    assert row.taken == 4
+    assert " 4 B" in lens

@@ -6,6 +6,7 @@ It is a package beside socklens, because importing anything inside ``socklens`` 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from socklens import Address, Connection, Listener, Server, Wire
+    from socklens.check import Result
     from socklens.server._reactor import RustHandler
 
     Handler = Callable[[Connection], object] | RustHandler
@@ -104,6 +106,18 @@ def free_port() -> int:
     return free_port()
 
 
+def _failed_checks(excinfo: pytest.ExceptionInfo[BaseException]) -> list[Result]:
+    """The results of checks in the line that failed an assertion: pytest writes an object of several lines into one, and cuts it."""
+    module = sys.modules.get("socklens.check._result")
+    if module is None or not excinfo.errisinstance(AssertionError):
+        return []
+    # Where pytest rewrites an assert, what it has computed is among the frame's variables, too.
+    values = excinfo.traceback[-1].frame.f_locals.values()
+    return list(
+        {id(value): value for value in values if isinstance(value, module.Result) and not value.passed}.values()
+    )
+
+
 def _used_by(request: pytest.FixtureRequest) -> list[Server]:
     """Notes that this test has sockets of ours; the list is for the servers that it starts."""
     item: pytest.Item = request.node
@@ -154,15 +168,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that failed with sockets of ours says why: an error's diagnosis, and what the handlers of its servers raised."""
+    """A test that failed with sockets of ours says why: an error's diagnosis, the check that it asserted, and what the handlers of its
+    servers raised.
+    """
     servers = item.stash.get(_SERVERS, None)
-    if call.excinfo is None or servers is None or call.excinfo.errisinstance(pytest.skip.Exception):
+    if call.excinfo is None or call.excinfo.errisinstance(pytest.skip.Exception):
         return (yield)
-    from socklens._explain._showing import attach
+    if servers is not None:
+        from socklens._explain._showing import attach
 
-    attach(call.excinfo.value)  # as notes of the exception, which pytest shows
+        attach(call.excinfo.value)  # as notes of the exception, which pytest shows
     report = yield
-    for server in servers:
+    report.sections += [("socklens check", str(result)) for result in _failed_checks(call.excinfo)]
+    for server in servers or ():
         for error in server.errors:
             report.sections.append((f"what a handler of {server!r} raised", f"{error}\n{error.traceback}"))
     return report

@@ -43,7 +43,8 @@ fn asked(recv_buffer: Option<Count>, send_buffer: Option<Count>) -> PyResult<Ask
 /// Args:
 ///     host: "127.0.0.1", "localhost", "::1" …, or the whole endpoint: "host:port", (host, port), `listener.local_addr`.
 ///     port: 1 to 65535.
-///     timeout: seconds for the whole attempt; None waits for ever; 0 never waits; left out, the default timeout.
+///     timeout: seconds for the whole attempt, not for the calls after it (`conn.timeout`); None waits for ever; 0 never waits; left out,
+///         the default timeout.
 ///     source: the endpoint to connect from; port 0, or none, lets the kernel choose one.
 ///     recv_buffer, send_buffer: sizes to ask of the kernel in bytes, before it connects (SO_RCVBUF, SO_SNDBUF).
 ///     wait: False returns at once, perhaps in state SYN_SENT; `wait_connected()` or the first recv or send waits then.

@@ -32,7 +32,8 @@ def connect(
     Args:
         host: "127.0.0.1", "localhost", "::1" …, or the whole endpoint: "host:port", (host, port), ``listener.local_addr``.
         port: 1 to 65535.
-        timeout: seconds for the whole attempt; None waits for ever; 0 never waits; left out, the default timeout.
+        timeout: seconds for the whole attempt, not for the calls after it (`conn.timeout`); None waits for ever; 0 never waits; left out,
+            the default timeout.
         source: the endpoint to connect from; port 0, or none, lets the kernel choose one.
         recv_buffer: receive buffer to ask of the kernel in bytes, before it connects (SO_RCVBUF).
         send_buffer: send buffer to ask of the kernel in bytes, before it connects (SO_SNDBUF).

@@ -63,7 +63,7 @@ class WatchView:
 
     watched: tuple[WatchedView, ...]
     note: str
-    """Whether it moves: "live", "stopped" or "snapshot"."""
+    """Whether it moves: "live", "stopped" or "snapshot", and why it does not."""
 
 
 def watch_html(view: WatchView) -> str:

@@ -70,13 +70,15 @@ def client_view(client: Client) -> ClientView:
     """One look at a client."""
     totals = told(lambda: client.totals)
     state = told(lambda: client.state.name)
+    # What recv_line and its kin have read beyond their line is not the handler's yet.
+    read_ahead = None if client.conn.closed else told(lambda: client.conn.input_buffer.rust)
     return ClientView(
         number=client.number,
         name=client.name,
         address=str(client.peer_addr),
         since=f"{client.since:%H:%M:%S}",
         state="closed" if client.conn.closed else state or "",
-        taken=0 if totals is None else totals.received,
+        taken=0 if totals is None else max(totals.received - (0 if read_ahead is None else read_ahead), 0),
         sent=0 if totals is None else totals.sent,
         unacked=None if client.conn.closed else told(lambda: len(client.conn.output_buffer)),
     )

@@ -59,10 +59,10 @@ class Watch:
             thread.join(timeout=2)
 
     def __repr__(self) -> str:
-        return watch_text(self._view("snapshot"))
+        return watch_text(self._view(_still()))
 
     def _repr_html_(self) -> str:
-        return watch_html(self._view("snapshot"))
+        return watch_html(self._view(_still()))
 
     def _ipython_display_(self) -> None:
         """Two outputs: a still picture, and the widget, whose style hides the still wherever the widget lives. An exported page that
@@ -71,7 +71,7 @@ class Watch:
         from IPython import display
 
         show: Callable[..., object] = display.display
-        view = self._view("snapshot")
+        view = self._view(_still())
         show({"text/plain": watch_text(view), "text/html": watch_still(view)}, raw=True)
         if (widget := self._shown()) is not None:
             data, about = _bundle(widget)
@@ -79,7 +79,7 @@ class Watch:
             show({kind: shown for kind, shown in data.items() if kind != "text/plain"}, metadata=about, raw=True)
 
     def _repr_mimebundle_(self, **_asked: object) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
-        view = self._view("snapshot")
+        view = self._view(_still())
         still = {"text/plain": watch_text(view), "text/html": watch_html(view)}
         widget = self._shown()
         if widget is None:
@@ -89,7 +89,7 @@ class Watch:
 
     def _shown(self) -> Any:
         """The widget, with the thread that moves it; None where nobody could see it move."""
-        if self._widget is None and _in_a_kernel():
+        if self._widget is None and _in_a_kernel() and _has_widgets():
             from ._widget import Frames
 
             self._widget = Frames(frame=watch_frame(self._view("live")))
@@ -188,11 +188,21 @@ def _bundle(widget: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return bundle if isinstance(bundle, tuple) else (bundle or {}, {})
 
 
-def _in_a_kernel() -> bool:
-    """Whether there is a notebook's kernel, and the library for widgets."""
-    ipykernel = sys.modules.get("ipykernel.kernelapp")
+def _still() -> str:
+    """What is said of a picture that does not move, and how to have one that does."""
     return (
-        ipykernel is not None
-        and ipykernel.IPKernelApp.initialized()
-        and importlib.util.find_spec("anywidget") is not None
+        "snapshot"
+        if _has_widgets() or not _in_a_kernel()
+        else 'snapshot; for one that moves: pip install "socklens[notebook]"'
     )
+
+
+def _in_a_kernel() -> bool:
+    """Whether there is a notebook's kernel."""
+    ipykernel = sys.modules.get("ipykernel.kernelapp")
+    return ipykernel is not None and ipykernel.IPKernelApp.initialized()
+
+
+def _has_widgets() -> bool:
+    """Whether the library for widgets is installed."""
+    return importlib.util.find_spec("anywidget") is not None

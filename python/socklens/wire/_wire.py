@@ -44,8 +44,17 @@ class Wire:
         host: where the wire listens, as for `listen`: this machine alone unless another host is written out.
         port: 1 to 65535; 0 is any free port, which ``local_addr`` tells.
         seed: an int; it chooses sizes, jitter and bits.
-        **mischief: for both directions, explained at ``wire.to_server``: ``split``, ``hold``, ``glue``, ``delay``, ``jitter``, ``rate``,
-            ``stalled``, ``reading``, ``finish_at``, ``close_at``, ``reset_at``, ``flip_at``; of the wire: ``refuse``, ``drop``, ``silent``.
+        **mischief: for both directions; ``wire.to_server`` and ``wire.to_client`` have each of these for one:
+
+            - ``split=1``: pieces of so many bytes, each for a ``recv`` of its own; ``hold``: how long the next one waits for the reader.
+            - ``glue=100``: bytes are held back until so many wait.
+            - ``delay=0.2``, ``jitter=0.1``: seconds later, and up to so many more; ``rate=1000``: a slow network, bytes a second.
+            - ``stalled=True``: nothing leaves; ``reading=False``: nothing is read, so that the sender's window closes.
+            - ``finish_at=10``, ``close_at=10``, ``reset_at=10``: after so many bytes FIN, close or RST.
+            - ``flip_at=3``: one bit of the byte at this place is changed.
+
+            And of the wire: ``refuse=True``, nobody seems to listen; ``drop=True``, who connects is reset; ``silent=True``, who connects
+            hears nothing.
 
     Raises:
         TypeError: there is no such mischief, or a value is of the wrong kind. ValueError: a value out of range, no such target.

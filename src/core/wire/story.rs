@@ -136,7 +136,7 @@ impl fmt::Display for What {
             Self::Silent(peer) => write!(f, "the client {peer} was accepted, and gets no answer (silent)"),
             Self::Piece(from, to) => write!(f, "a piece of {} [{from}:{to}] left (split)", bytes(to - from)),
             Self::Glued(from, to) => write!(f, "{} [{from}:{to}] left together (glue)", bytes(to - from)),
-            Self::Passed(from, to) => write!(f, "{} [{from}:{to}] left (delay, jitter, rate)", bytes(to - from)),
+            Self::Passed(from, to) => write!(f, "{} [{from}:{to}] left in its time (delay, jitter or rate)", bytes(to - from)),
             Self::Unread(at) => {
                 write!(f, "at byte {at}: the receiver has not read the piece before; the next one leaves all the same (hold)")
             }
