@@ -86,6 +86,24 @@ def test_memory_is_bounded_and_back_pressure_reaches_the_sender(mischief: dict[s
         assert len(server.recv_exactly(took, timeout=60)) == took, "and all of it arrives"
 
 
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere the bytes that wait in the sender's kernel are not known"
+)
+@pytest.mark.parametrize("mischief", [{"reading": False}, {"stalled": True}, {}], ids=str)
+def test_finish_comes_after_all_that_was_sent_before_it_wherever_that_waits(mischief: dict[str, Any]) -> None:
+    with through(**mischief) as (wire, client, server):
+        took = offered(client)
+        assert took > CAPACITY, "the relay's memory does not hold it"
+        wire.to_server.finish()
+        wire.finish()
+        sending = helpers.in_thread(client.sendall, b"sent later", timeout=30)
+        wire.to_server.clear()
+        assert len(server.recv_all(timeout=60)) == took
+        sending.result(timeout=30)
+        assert told(wire, "finished")[-1].start == took
+        assert [(event.start, event.end) for event in told(wire, "discarded")] == [(took, took + 10)]
+
+
 def test_the_story_is_bounded_and_says_what_is_lost() -> None:
     with through(split=1, hold=0) as (wire, client, server):
         data = bytes(12_000)

@@ -257,6 +257,18 @@ def test_reset_and_finish_of_all_connections() -> None:
         assert wire.accepted == 2
 
 
+def test_finish_lets_pass_what_was_sent_before_it_and_nothing_later() -> None:
+    for mischief in ({}, {"reading": False}, {"stalled": True}):
+        with through(**mischief) as (wire, client, server):
+            client.sendall(b"sent before")
+            wire.to_server.finish()
+            client.sendall(b"sent later")
+            wire.to_server.clear()
+            assert server.recv_all() == b"sent before"
+            (thrown,) = told(wire, "discarded")
+            assert (thrown.start, thrown.end) == (11, 21)
+
+
 # New connections
 
 

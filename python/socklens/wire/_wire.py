@@ -264,7 +264,7 @@ class Wire:
         self.to_client.resume()
 
     def finish(self) -> None:
-        """Half-closes both directions of every open connection: both ends get what waits for them and FIN.
+        """Half-closes both directions of every open connection: both ends get what the other has sent by now, and FIN.
 
         What they send later is thrown away.
         """

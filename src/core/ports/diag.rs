@@ -149,6 +149,7 @@ fn row(body: &[u8]) -> Option<Row> {
     let (expires, recv, send) = (u32_at(message, 52)?, u32_at(message, 56)?, u32_at(message, 60)?);
     let only = attribute(attributes, V6ONLY).and_then(|value| value.first()).map(|&only| only != 0);
     let listens = state == TcpState::LISTEN;
+    let info = attribute(attributes, INFO).map(TcpInfo::parse);
     Some(Row {
         local,
         peer: (!listens && state != TcpState::CLOSED).then_some(peer),
@@ -163,8 +164,14 @@ fn row(body: &[u8]) -> Option<Row> {
         uid: u32_at(message, 64)?,
         inode: u32_at(message, 68)?.into(),
         cookie: u64::from(u32_at(message, 44)?) | u64::from(u32_at(message, 48)?) << 32,
-        arrived: attribute(attributes, INFO).and_then(|info| TcpInfo::parse(info).bytes_received),
+        arrived: info.as_ref().and_then(|info| info.bytes_received),
+        written: info.as_ref().and_then(written),
     })
+}
+
+/// All that has been sent once, and what has not been sent yet; the latter has a FIN in it that has not been sent either.
+fn written(info: &TcpInfo) -> Option<u64> {
+    Some(info.bytes_sent?.saturating_sub(info.bytes_retrans?) + u64::from(info.notsent_bytes?))
 }
 
 /// The kernel counts in sequence numbers, of which a FIN has one until recv has reported the end of the stream.

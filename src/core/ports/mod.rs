@@ -70,6 +70,8 @@ pub struct Row {
     pub cookie: u64,
     /// Bytes that have arrived over its life, where that was asked for.
     pub arrived: Option<u64>,
+    /// Bytes that its program has written over its life, where that was asked for.
+    pub written: Option<u64>,
 }
 
 /// Who has told the rows.
@@ -179,6 +181,13 @@ pub(super) fn taken(local: SocketAddr, peer: SocketAddr) -> Option<Option<Taken>
 /// The state of the socket between these endpoints; `None` if it is none of this machine's, or nobody can tell.
 pub(super) fn state_between(local: SocketAddr, peer: SocketAddr) -> Option<TcpState> {
     kernel::exact(local, peer)?.map(|row| row.state)
+}
+
+/// How many bytes were written to the socket between these endpoints over its life, and how many of them are not acknowledged; `None` if it is none of
+/// this machine's, or nobody can tell.
+pub(super) fn written(local: SocketAddr, peer: SocketAddr) -> Option<(u64, u32)> {
+    let row = kernel::exact(local, peer)??;
+    row.written.map(|written| (written, row.send_queue))
 }
 
 /// [`TcpState::LISTEN`] if anybody listens on exactly this address, else [`TcpState::CLOSED`]. `None` if the table cannot be read.

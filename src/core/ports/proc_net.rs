@@ -51,6 +51,7 @@ fn row(line: &str) -> Option<Row> {
         inode,
         cookie: 0,
         arrived: None,
+        written: None,
     })
 }
 

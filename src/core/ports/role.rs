@@ -116,6 +116,7 @@ mod tests {
             inode,
             cookie: 0,
             arrived: None,
+            written: None,
         }
     }
 

@@ -80,6 +80,7 @@ pub fn roles(ends: &[Ends]) -> Vec<Option<Role>> {
         inode: 1, // somebody has it
         cookie: 0,
         arrived: None,
+        written: None,
     };
     let rows: Vec<Row> = ends.iter().map(row).collect();
     let roles = Roles::of(&rows, kernel::given_ports());

@@ -8,7 +8,7 @@ use super::Direction;
 use super::desk::Desk;
 use super::mischief::{Mischief, Split};
 use super::relayed::{Bench, Fate, Relayed};
-use super::schedule::{Schedule, Step};
+use super::schedule::{End, Schedule, Step};
 use super::settling::{Receiver, Settled, Settling, Until, patience};
 use super::side::Side;
 use super::story::What;
@@ -33,6 +33,8 @@ pub(super) struct Lane {
     pub(super) began: u64,
     /// Nothing more goes to the receiver.
     pub(super) is_over: bool,
+    /// How many bytes have still to be read before the direction is to end, if it is.
+    pub(super) last: Option<u64>,
     /// What comes is thrown away, and how much that was.
     pub(super) discards: bool,
     pub(super) discarded: u64,
@@ -50,10 +52,31 @@ impl Lane {
             arrived: 0,
             began: 0,
             is_over: false,
+            last: None,
             discards: false,
             discarded: 0,
             was_full: false,
             wake: None,
+        }
+    }
+
+    /// The position behind the last byte that was read.
+    pub(super) fn read(&self) -> u64 {
+        self.schedule.position() + self.schedule.len() as u64 + self.discarded
+    }
+
+    /// How many bytes more may be read.
+    pub(super) fn most(&self) -> usize {
+        let last = self.last.and_then(|last| usize::try_from(last).ok()).unwrap_or(usize::MAX);
+        if self.discards { usize::MAX } else { self.schedule.room().min(last) }
+    }
+
+    /// So many bytes more are passed on, and then the direction ends.
+    pub(super) fn ends_after(&mut self, count: u64, now: Duration) {
+        self.last = Some(count);
+        if count == 0 {
+            self.schedule.end(End::Finish, now);
+            self.discards = true;
         }
     }
 }

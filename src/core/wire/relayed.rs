@@ -124,12 +124,12 @@ impl Relayed {
         }
     }
 
-    /// Sends FIN after what waits, and throws away what comes later.
+    /// Sends FIN after all that has been sent by now, and throws away what comes later.
     pub(super) fn finish(&mut self, direction: Direction, now: Duration) {
         let lane = &mut self.lanes[direction as usize];
-        if !lane.is_over {
-            lane.schedule.end(End::Finish, now);
-            lane.discards = true;
+        if !lane.is_over && lane.last.is_none() {
+            let source = self.sides[direction as usize].as_ref();
+            lane.ends_after(source.map_or(0, |source| source.unread(lane.read())), now);
         }
     }
 
@@ -269,7 +269,7 @@ impl Relayed {
         self.readable[index] = false;
         let lane = &mut self.lanes[index];
         let Some(source) = &mut self.sides[index] else { return };
-        let most = if lane.discards { bench.space.len() } else { bench.space.len().min(lane.schedule.room()) };
+        let most = lane.most().min(bench.space.len());
         let now = bench.desk.now();
         match source.read(&mut bench.space[..most]) {
             Ok(0) => {
@@ -277,15 +277,17 @@ impl Relayed {
                 lane.schedule.end(End::Finish, now);
             }
             Ok(count) if lane.discards => {
-                let from = lane.schedule.position() + lane.schedule.len() as u64 + lane.discarded;
+                let from = lane.read();
                 lane.discarded += count as u64;
                 bench.desk.tell(self.link.number, Some(direction), What::Discarded(from, from + count as u64));
             }
             Ok(count) => {
                 lane.schedule.push(&bench.space[..count], now);
                 if lane.schedule.room() == 0 && !std::mem::replace(&mut lane.was_full, true) {
-                    let at = lane.schedule.position() + lane.schedule.len() as u64;
-                    bench.desk.tell(self.link.number, Some(direction), What::Full(at));
+                    bench.desk.tell(self.link.number, Some(direction), What::Full(lane.read()));
+                }
+                if let Some(last) = lane.last {
+                    lane.ends_after(last.saturating_sub(count as u64), now);
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}

@@ -143,6 +143,14 @@ impl Side {
             || (state == Some(TcpState::ESTABLISHED) && ports::state_between(self.peer, self.local) == Some(TcpState::FIN_WAIT_1))
     }
 
+    /// How many bytes its peer has sent by now, of which so many have been read: the table of this machine's sockets knows also those that wait in the
+    /// peer's kernel for the window to open. Of a peer elsewhere only what has arrived is known.
+    pub(super) fn unread(&self, read: u64) -> u64 {
+        let written = ports::written(self.peer, self.local);
+        let arrived = sys::recv_queue(&self.socket).ok().flatten().unwrap_or(0) as u64;
+        written.map_or(arrived, |(written, outstanding)| written.saturating_sub(read).min(arrived + u64::from(outstanding)))
+    }
+
     /// Closes it: with RST, or with FIN. A child of fork(2) may have the descriptor too, so that to close it need not send either.
     pub(super) fn close(mut self, reset: bool) {
         if reset {
