@@ -11,6 +11,8 @@ mod relayed;
 mod schedule;
 mod settling;
 mod side;
+#[cfg(test)]
+mod standing;
 mod story;
 #[cfg(test)]
 mod tests;

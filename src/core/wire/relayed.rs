@@ -100,7 +100,8 @@ impl Relayed {
     /// When it has to be looked after by the clock.
     pub(super) fn wake(&self) -> Option<Duration> {
         let own = match self.phase {
-            Phase::Closing(until) | Phase::Leaving(until, _) => Some(until),
+            // Whatever was to become of its bytes, by now it has but an end.
+            Phase::Closing(until) | Phase::Leaving(until, _) => return Some(until),
             Phase::Silent => self.ask,
             _ => None,
         };
@@ -353,14 +354,15 @@ impl Relayed {
     }
 
     fn close_further(&mut self, until: Duration, bench: &mut Bench<'_>) -> Fate {
-        for (index, side) in self.sides.iter_mut().enumerate() {
-            let Some(side) = side else { continue };
-            if std::mem::take(&mut self.readable[index]) && !side.has_finished {
-                match side.read(bench.space) {
-                    Ok(0) => side.has_finished = true,
-                    Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => side.is_broken = true,
-                    _ => {}
+        for index in 0..2 {
+            let told = std::mem::take(&mut self.readable[index]);
+            let Some(side) = self.sides[index].as_mut().filter(|side| told && !side.has_finished) else { continue };
+            match side.read(bench.space) {
+                Ok(0) => side.has_finished = true,
+                Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    self.broke(index, &error, bench.desk)
                 }
+                _ => {}
             }
         }
         let silent = self.sides[1].is_none() && !self.side(0).is_some_and(|client| client.is_broken);
