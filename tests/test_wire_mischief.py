@@ -4,6 +4,8 @@ can be changed while the wire runs.
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
 import time
 from typing import Any
@@ -330,14 +332,26 @@ def test_silent_accepts_and_says_nothing() -> None:
 def test_what_is_told_has_happened(mischief: dict[str, Any], what: str) -> None:
     with sl.listen(port=0) as listener:
         target = ("127.0.0.1", free_port()) if what == "unreachable" else listener.local_addr
-        with sl.Wire(target, **mischief) as wire, sl.connect(wire.local_addr) as client:
+        with sl.Wire(target, **mischief) as wire, socket.socket() as client:
+            # Not a connect that waits: on a slow machine that might return after the reset, and fail by it.
+            client.setblocking(False)
+            assert client.connect_ex(wire.local_addr) == errno.EINPROGRESS
             assert told(wire, what)
             # At once: on loopback a segment that was sent has come.
             if what == "closed":
-                assert client.recv(timeout=0) == b""
+                assert client.recv(1) == b""
             else:
                 with pytest.raises(ConnectionResetError):
-                    client.recv(timeout=0)
+                    client.recv(1)
+
+
+def test_a_reset_at_byte_0_leaves_the_client_time_to_return_from_connect() -> None:
+    with sl.listen(port=0) as listener, sl.Wire(listener, reset_at=0) as wire, socket.socket() as client:
+        client.setblocking(False)
+        began = time.monotonic()
+        assert client.connect_ex(wire.local_addr) == errno.EINPROGRESS
+        told(wire, "reset")
+        assert time.monotonic() - began >= 0.02
 
 
 # Changed while it runs

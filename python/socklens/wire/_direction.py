@@ -94,8 +94,8 @@ class Direction:
     )
     reset_at: int | None = _setting(
         "reset_at",
-        """After so many bytes in this direction the relay resets both connections: RST to both ends, once these bytes have arrived. None:
-        never.""",
+        """After so many bytes in this direction the relay resets both connections: RST to both ends, once these bytes have arrived, and no
+        sooner than 20 ms after the client connected: its connect has returned by then. None: never.""",
     )
     flip_at: int | None = _setting(
         "flip_at",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Direction;
 use super::desk::Desk;
 use super::mischief::{Mischief, Split};
-use super::relayed::{Bench, Fate, Relayed};
+use super::relayed::{ARRIVED, Bench, Fate, Relayed};
 use super::schedule::{End, Schedule, Step};
 use super::settling::{Receiver, Settled, Settling, Until, patience};
 use super::side::Side;
@@ -123,6 +123,10 @@ impl Relayed {
                 return None;
             }
             let step = lane.schedule.next(now, mischief);
+            if matches!(step, Step::Reset { mischief: true }) && now < self.link.since + ARRIVED {
+                lane.wake = Some(self.link.since + ARRIVED);
+                return None;
+            }
             if matches!(step, Step::Reset { .. } | Step::Close) && lane.arrived < receiver.sent {
                 // RST takes away what has not arrived: the bytes before it come first.
                 lane.settling = Some(Settling::new(Until::Arrived, now, Some(ARRIVAL)));

@@ -19,8 +19,8 @@ use crate::core::server::watch::For;
 
 /// How long both ends have to take in that the wire has closed, before what they still send is answered with RST.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long a client's connect may take to return after the handshake.
-const ARRIVED: Duration = Duration::from_millis(20);
+/// How long a client's connect may take to return after the handshake: RST before that would be that call's error, or not, by chance.
+pub(super) const ARRIVED: Duration = Duration::from_millis(20);
 /// How long a silent connection whose client has finished is kept: as long as a Linux client's end may be (tcp(7), tcp_fin_timeout).
 const SILENCE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(60) };
 /// How often a silent connection that is not read any more is asked whether its client has finished: the poller cannot tell it.
@@ -246,7 +246,7 @@ impl Relayed {
         Fate::Stays
     }
 
-    /// Ends a connection that has just come, once its client's connect has surely returned: RST would be that call's error, or not, by chance.
+    /// Ends a connection that has just come, once its client's connect has surely returned.
     pub(super) fn leave(&mut self, desk: &Desk, what: What, reset: bool) {
         self.parting = Some(what);
         self.phase = Phase::Leaving(self.link.since.max(desk.now()) + ARRIVED, reset);
