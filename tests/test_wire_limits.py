@@ -230,6 +230,45 @@ def test_after_a_fork_the_parent_keeps_the_wire_and_the_child_has_no_part_in_it(
     ]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_hears_that_it_has_no_part_in_it_whatever_the_parent_was_doing() -> None:
+    told = run(
+        """
+        import os, signal, threading, socklens as sl
+        with sl.Wire("127.0.0.1:9", refuse=True) as wire:
+            locked, forked = threading.Event(), threading.Event()
+
+            def sets():
+                with wire._lock, wire.to_server._one_at_a_time:
+                    locked.set()
+                    forked.wait(20)
+
+            thread = threading.Thread(target=sets)
+            thread.start()
+            assert locked.wait(20)
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(10)
+                for way, name in ((wire, "silent"), (wire.to_server, "stalled")):
+                    try:
+                        setattr(way, name, True)
+                    except RuntimeError as error:
+                        print(error, flush=True)
+                assert (wire.refuse, wire.arrivals, wire.closed) == (True, "refuse=True", False)
+                repr(wire), str(wire)
+                wire.close()
+                assert wire.closed
+                os._exit(0)
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            forked.set()
+            thread.join()
+        """,
+        "-W",
+        "ignore::DeprecationWarning",
+    )
+    assert told.splitlines() == ["this wire runs in the parent process; a forked child has no part in it"] * 2 + ["0"]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere RST leaves with the last descriptor")
 @pytest.mark.parametrize("how", ["wire.reset()", "wire.to_server.reset_at = 0", "silent"])
 def test_a_reset_reaches_both_ends_while_a_forked_child_has_the_sockets_too(how: str) -> None:

@@ -173,13 +173,14 @@ impl Wire {
     /// Whether it has been closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.desk.is_over() || self.listener.get().core.is_closed()
+        // In a forked child only the listener is sure to answer.
+        self.listener.get().core.is_closed() || (!self.desk.is_inherited() && self.desk.is_over())
     }
 
     /// Whether nothing listens, or shall listen.
     #[getter]
     fn refuses(&self) -> bool {
-        self.desk.settings().refuse
+        self.desk.refuses()
     }
 
     /// The socket that it listens on.

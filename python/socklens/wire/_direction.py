@@ -129,13 +129,13 @@ class Direction:
 
     def _change(self, values: dict[str, Any], words: str = "") -> None:
         told = f"{self._name}: {words or ', '.join(f'{name}={value!r}' for name, value in values.items())}"
+        # Before the lock: a forked child raises here, and the lock may have been held in its parent.
+        self._core.settle(f"{told} is not set")
         with self._one_at_a_time:
-            self._core.settle(f"{told} is not set")
-            # What is set is looked at after the wait, in which a signal handler may have set something else.
             mischief = replace(self._mischief, **values)
             self._core.set_direction(self._name, mischief.row(), told)
             self._mischief = mischief
-            self._core.settle(f"{told} is set, but not confirmed")
+        self._core.settle(f"{told} is set, but not confirmed")
 
     def __setattr__(self, name: str, value: object) -> None:
         if not hasattr(type(self), name):

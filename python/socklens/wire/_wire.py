@@ -241,10 +241,10 @@ class Wire:
     def _arrive(self, **value: Any) -> None:
         ((name, one),) = value.items()
         checked = ARRIVALS[name](name, one)
+        told = f"{name}={checked!r}"
+        # Before the lock: a forked child raises here, and the lock may have been held in its parent.
+        self._core.settle(f"{told} is not set")
         with self._lock:
-            told = f"{name}={checked!r}"
-            self._core.settle(f"{told} is not set")
-            # What is set is looked at after the wait, in which a signal handler may have set something else.
             arrivals = replace(self._arrivals, **{"refuse": self._core.refuses, name: checked})
             self._core.set_arrivals(*arrivals.row(), told)
             self._arrivals = arrivals

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
@@ -139,6 +139,8 @@ pub struct Desk {
     pub(super) listener: Arc<Listener>,
     pub(super) seed: u64,
     state: Mutex<State>,
+    /// What is set of that, for those who must not wait for a lock.
+    refuses: AtomicBool,
     pub(super) links: Mutex<Vec<Arc<Link>>>,
     story: Mutex<Story>,
     opened: (Instant, SystemTime),
@@ -153,6 +155,7 @@ impl Desk {
             watch: Arc::downgrade(watch),
             listener,
             seed,
+            refuses: AtomicBool::new(settings.refuse),
             state: Mutex::new(State { settings: Arc::new(settings), told: vec![], orders: vec![], unruly: None, stop: false, version: 0 }),
             links: Mutex::default(),
             story: Mutex::default(),
@@ -180,6 +183,11 @@ impl Desk {
         Arc::clone(&self.state.lock().settings)
     }
 
+    /// Whether nothing listens, or shall listen. A forked child may ask: the lock of the rest may have been held in its parent.
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Relaxed)
+    }
+
     /// Changes what is set; the story tells it when it holds, for which [`settle`](Self::settle) waits.
     ///
     /// # Errors
@@ -193,6 +201,7 @@ impl Desk {
         state.unruly = None;
         let mut settings = Settings::clone(&state.settings);
         change(&mut settings);
+        self.refuses.store(settings.refuse, Relaxed);
         state.settings = Arc::new(settings);
         state.told.push(told);
         Ok(())
@@ -206,6 +215,7 @@ impl Desk {
     pub(super) fn could_not(&self, refuses: bool, error: Error) {
         let mut state = self.state.lock();
         state.settings = Arc::new(Settings { refuse: refuses, ..Settings::clone(&state.settings) });
+        self.refuses.store(refuses, Relaxed);
         state.unruly = Some(error);
     }
 
