@@ -17,6 +17,7 @@ from ._memory import WORDS, Watch
 from ._output import Output
 from ._processes import Leader, Mark
 from ._program import Program
+from ._signals import HeldBack
 from ._target import Command
 
 _PATIENCE = 1.0  # seconds between SIGTERM and SIGKILL
@@ -47,6 +48,13 @@ class CommandLine(Program):
                 "this system has no process groups, so that a command could not be ended with all that it starts: run the program "
                 "yourself, and check its address"
             )
+        with HeldBack():  # what a Ctrl-C raises would leave a process that nobody knows
+            self._start()
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as keyboard:
+                keyboard.write(self._stdin[: 1 << 16])  # what a pipe holds: more would have to wait for the program
+
+    def _start(self) -> None:
         seen, out = os.pipe()
         # A program in Python would keep its prints to itself until its buffer is full, and lose them when it is ended.
         environment = os.environ | {"PYTHONUNBUFFERED": "1"} | self._mark.variables
@@ -59,8 +67,10 @@ class CommandLine(Program):
                 env=environment,
                 start_new_session=True,
             )
-        except OSError as error:
+        except BaseException as error:
             os.close(seen)
+            if not isinstance(error, OSError):
+                raise
             self._failure = Ending(error=f"{type(error).__name__}: {error}")
             return
         finally:
@@ -68,9 +78,6 @@ class CommandLine(Program):
         self._leader = Leader(self._process.pid)
         self._output = Output(seen)
         self._watch = Watch(self._leader.pids, partial(self._leader.signal, signal.SIGKILL))
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), self._process.stdin as keyboard:
-                keyboard.write(self._stdin[: 1 << 16])  # what a pipe holds: more would have to wait for the program
 
     def ready(self) -> bool:
         """Only the kernel knows."""

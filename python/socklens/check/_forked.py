@@ -5,6 +5,7 @@ it changes is not changed here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from ._output import Output
 from ._plain import Returned
 from ._processes import Leader, Mark
 from ._program import Program
+from ._signals import HeldBack
 from ._target import Function
 from ._telling import Tell, Telling
 
@@ -40,39 +42,37 @@ class Forked(Program):
 
     def start(self) -> None:
         """Forks. Raises OSError where the system has no process left."""
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        try:
-            # A Ctrl-C would go on as the caller's in the child, and leave a child that nobody knows in the parent.
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self._fork(held)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        # A Ctrl-C would go on as the caller's in the child, and leave a child that nobody knows in the parent.
+        with HeldBack() as handlers:
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                self._fork(handlers, mask)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _fork(self, held: set[int | signal.Signals]) -> None:
+    def _fork(self, handlers: HeldBack, mask: set[int | signal.Signals]) -> None:
         from . import _child  # so that nothing has to be imported in the child
 
-        pipes = [os.pipe() for _ in range(3)]
-        (out_seen, out), (told_seen, told), (life, life_end) = pipes
-        parent = os.getpid()
-        # For this line alone, and for good: `catch_warnings` would undo what other threads do to the filters meanwhile.
-        warnings.filterwarnings("ignore", _OF_THREADS, DeprecationWarning, re.escape(__name__))
-        try:
-            pid = os.fork()
-            if pid == 0:
-                for number in (out_seen, told_seen, life_end):
-                    os.close(number)
-                _child.live(self._work, out, self._telling.to(told), life, held, self._mark)
-        except OSError:
-            for number in (number for pipe in pipes for number in pipe):
-                os.close(number)
-            raise
-        finally:
-            if os.getpid() != parent:
-                os._exit(_child.BROKEN)
-        self._leader, self._told_pipe, self._life = Leader(pid), told_seen, life_end
+        with contextlib.ExitStack() as undo:  # a child that nobody knows would end with its pipe `life`
+            (out_seen, out), (told_seen, told), (life, life_end) = [_pipe(undo) for _ in range(3)]
+            os.set_blocking(told_seen, False)
+            parent = os.getpid()
+            # For this line alone, and for good: `catch_warnings` would undo what other threads do to the filters meanwhile.
+            warnings.filterwarnings("ignore", _OF_THREADS, DeprecationWarning, re.escape(__name__))
+            try:
+                pid = os.fork()
+                if pid == 0:
+                    for number in (out_seen, told_seen, life_end):
+                        os.close(number)
+                    handlers.give_back()
+                    _child.live(self._work, out, self._telling.to(told), life, mask, self._mark)
+            finally:
+                if os.getpid() != parent:
+                    os._exit(_child.BROKEN)
+            self._leader, self._told_pipe, self._life = Leader(pid), told_seen, life_end
+            undo.pop_all()
         for number in (out, told, life):
             os.close(number)
-        os.set_blocking(told_seen, False)
         self._output = Output(out_seen)
 
     def _catch_up(self) -> None:
@@ -146,6 +146,14 @@ class Forked(Program):
     def sweep(self) -> None:
         """Kills what it has left behind elsewhere."""
         self._mark.sweep()
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    """Both ends of a new pipe, which are closed if what it is for does not come about."""
+    ends = os.pipe()
+    for number in ends:
+        undo.callback(os.close, number)
+    return ends
 
 
 def forked_server(target: Function, address: Address) -> Forked:

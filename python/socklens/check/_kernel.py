@@ -91,15 +91,14 @@ def left_open(port: int) -> int:
 
 
 def group(leader: int) -> frozenset[int]:
-    """The processes of a process group, as /proc has them; the leader alone where there is no /proc."""
+    """The processes of a process group, as /proc has them; the leader alone where it does not tell."""
     found = {leader}
-    for name in os.listdir(_PROC) if _PROC.is_dir() else ():
-        if name.isdigit():
-            try:
-                if os.getpgid(int(name)) == leader:
-                    found.add(int(name))
-            except OSError:  # it has ended meanwhile
-                continue
+    with contextlib.suppress(OSError):  # there is no /proc, or no descriptor left to read it with
+        for name in os.listdir(_PROC):
+            if name.isdigit():
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    if os.getpgid(int(name)) == leader:
+                        found.add(int(name))
     return frozenset(found)
 
 

@@ -17,7 +17,11 @@ class Output:
         self._pipe = pipe
         self._first, self._last, self._lost = b"", b"", 0
         self._lock = threading.Lock()
-        self._stop_seen, self._stop = os.pipe()
+        try:
+            self._stop_seen, self._stop = os.pipe()
+        except OSError:  # no descriptor is left
+            os.close(pipe)
+            raise
         os.set_blocking(pipe, False)
         self._thread = threading.Thread(target=self._read_all, name="socklens: output of a check", daemon=True)
         try:
