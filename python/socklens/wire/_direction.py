@@ -112,7 +112,7 @@ class Direction:
         self.stalled = False
 
     def finish(self) -> None:
-        """Half-closes: the receiver of every open connection gets what its sender has sent by now, and FIN; what comes later is thrown away.
+        """Half-closes: the receiver of every open connection gets what was sent to it by now, and FIN; what comes later is thrown away.
 
         What was sent may wait in the relay, in its kernel's buffer or, on this machine, in the sender's; FIN leaves behind it.
         """
