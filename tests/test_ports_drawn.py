@@ -103,4 +103,4 @@ def test_what_was_watched_stays_on_the_screen() -> None:
             assert terminal.ended() == 130
             after = terminal.shown.rpartition("\x1b[?1049l")[2]
         assert f"({os.getpid()})" in after
-        assert "1 socket: 1 LISTEN" in after
+        assert "1 LISTEN" in after  # a client of an earlier test may rest in TIME_WAIT beside it
