@@ -552,6 +552,41 @@ def test_a_command_that_takes_all_memory_is_ended(monkeypatch: pytest.MonkeyPatc
     fails(result, None, "was ended: a check lets a program take 2 GiB of memory")
 
 
+PREFORK = """
+import os, socket, sys, threading
+known = bytearray(os.urandom(1 << 20)) * 100
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=50)
+def serve(conn):
+    while data := conn.recv(65536):
+        conn.sendall(data)
+    conn.close()
+for _ in range(7):
+    if os.fork() == 0:
+        break
+while True:
+    threading.Thread(target=serve, args=listener.accept()[:1], daemon=True).start()
+"""
+
+
+@linux
+def test_what_processes_share_is_in_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from socklens.check import _memory
+
+    monkeypatch.setattr(_memory, "ROOM", 500 << 20)
+    shares: list[int] = []
+    share = _memory._share
+
+    def seen(pid: int) -> int:
+        shares.append(share(pid))
+        return shares[-1]
+
+    monkeypatch.setattr(_memory, "_share", seen)
+    result = sl.check.echo_server([sys.executable, "-c", PREFORK, "{port}"])
+    assert len(shares) >= 8, "the sum alone was too much"
+    assert max(shares) < 500 << 20
+    passes(result)
+
+
 @linux
 def test_fifty_clients_with_threads_of_their_own_have_room() -> None:
     def two_threads(conn: sl.Connection) -> None:
