@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .. import TcpState
 from .._address import Address, same
 from ..display.escape import escape, quoted
-from . import _call, _machine, _process, _scene, _servers, _tables
+from . import _call, _machine, _process, _scene, _servers, _tables, _wires
 from ._case import Case, is_full, queue
 from ._diagnosis import Cause
 
@@ -57,6 +57,9 @@ def refused(case: Case) -> Verdict:
     same_port = [row for row in rows if row.local.port == target.port]
     for row in same_port[:_MOST]:
         case.saw_listener(row)
+    if (wire := _wires.refusing(case.scene, target)) is not None:
+        case.saw(f"a wire of this program has {target}, and is set to refuse=True", "Wire.refuse")
+        return Cause.NOT_LISTENING, f"Set {wire or 'the wire'}.refuse = False, where its clients are to come in"
     for row in _tables.bound(case.budget, target):
         if _collides(row.local, target):
             case.saw(f"{case.owners.describe(row)} has bound {row.local} and does not listen", _tables.TABLE)

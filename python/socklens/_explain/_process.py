@@ -257,8 +257,9 @@ class Owners:
         owner = _listen.owner_of(named[1]) if isinstance(named[1], Listener) else None
         if owner is not None and isinstance(named[1], Listener):
             name = next((name for names in scopes(self._scene) for name, other in names if other is owner), "")
-            called_server = f"the server `{name}`" if name else "a server without a name"
-            return f"this program ({called_server}, started in {escape(named[1].created_at)})"
+            kind, began = ("wire", "made") if type(owner).__name__ == "Wire" else ("server", "started")
+            called_owner = f"the {kind} `{name}`" if name else f"a {kind} without a name"
+            return f"this program ({called_owner}, {began} in {escape(named[1].created_at)})"
         return f"this program ({called(named)})"
 
     def _inodes(self) -> set[int]:

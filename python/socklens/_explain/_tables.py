@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .. import TcpState
+from .._address import same
 from .._socklens import _port_rows
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ def connections(budget: Budget, port: int) -> list[Row]:
     """All connections with this local port, whatever their state, those in TIME_WAIT last. Some 4 ms."""
     rows = _rows(budget, f"the connections of port {port}", "connected", port)
     return sorted(rows, key=lambda row: row.state == TcpState.TIME_WAIT)
+
+
+def connection(budget: Budget, local: Address, peer: Address) -> Row | None:
+    """The connection with these endpoints, if the table has it."""
+    return next(
+        (row for row in connections(budget, local.port) if same(row.local, local) and same(row.peer, peer)), None
+    )
 
 
 def _rows(

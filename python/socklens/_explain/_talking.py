@@ -9,15 +9,14 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from .. import Connection, Listener, TcpState
-from .._address import Address, same
+from .._address import Address
 from ..display.escape import escape
-from . import _process, _servers, _tables
+from . import _accepted, _process, _servers, _tables, _wires
 from ._case import Case, count, queue, shown
 from ._diagnosis import Cause
 
 if TYPE_CHECKING:
     from ._process import Named
-    from ._tables import Row
 
 Verdict = tuple[Cause, str]
 
@@ -31,6 +30,8 @@ def reset(case: Case) -> Verdict:
     if found := _servers.told_of_client(case):
         return (Cause.RESET_UNREAD if found.unread else Cause.RESET), found.step
     there = case.partner
+    if there is None and (wire := _wires.told(case)) is not None:
+        return Cause.RESET, wire.step
     if there is None:
         return _reset_by_whom(case)
     thing = there[1]
@@ -66,6 +67,8 @@ def _reset_by_whom(case: Case) -> Verdict:
     if ends is None or ends[1] is None:
         return Cause.RESET, "The peer aborted, or closed with bytes unread, or its program ended: look there"
     peer = ends[1]
+    if _accepted.is_accepted(case, ends[0], peer):
+        return _accepted.reset(case, ends[0], peer)
     for named in _process.objects(case.scene, case.budget):
         if isinstance(named[1], Listener) and named[1].closed and named[1].local_addr.port == peer.port:
             case.saw(f"the listener is {_process.called(named)}; {_process.closing(named[1])}", "Listener.closed_at")
@@ -83,7 +86,7 @@ def _reset_by_whom(case: Case) -> Verdict:
         who = case.owners.describe(rows[0]) if case.owners.is_known(rows[0]) else "the program that listens there"
         return Cause.RESET, f"Look at {who}: it aborted, or closed with bytes unread"
     if not case.budget.unseen:
-        case.saw(f"nobody listens on port {peer.port} any more", _tables.TABLE)
+        case.saw(f"now nobody listens on port {peer.port}", _tables.TABLE)
     return Cause.RESET, "The peer's program has ended, or it aborted, or closed with bytes unread: look there"
 
 
@@ -96,6 +99,8 @@ def broken_pipe(case: Case) -> Verdict:
         return Cause.SENDING_FINISHED, 'Send everything before shutdown("send"); for more, connect anew'
     if found := _servers.told_of_client(case):
         return Cause.PEER_GONE, found.step
+    if wire := _wires.told(case):
+        return Cause.PEER_GONE, wire.step
     there = case.partner
     if there is not None and _process.is_closed(there[1]):
         case.saw(f"the other end is {_process.called(there)}, {_process.closing(there[1])}", "Connection.closed_at")
@@ -168,7 +173,9 @@ def _told_of_peer(case: Case) -> Verdict | None:
     if there is not None:
         _told_of_partner(case, there)
         return None
-    row = _row(case, ends[1], ends[0])
+    if wire := _wires.told(case):
+        return Cause.NOTHING_SENT, wire.step if wire.did_it else f"{wire.step}; or let the other side send"
+    row = _tables.connection(case.budget, ends[1], ends[0])
     if row is not None and row.inode == 0 and row.state == TcpState.ESTABLISHED:
         case.saw(f"the other end {row.local} belongs to no process yet: it waits in the accept queue", _tables.TABLE)
         name = "the server"
@@ -242,8 +249,10 @@ def _full(case: Case) -> Verdict:
             Cause.PEER_DOES_NOT_READ,
             f"Let {_process.by_name(there)} read: its input buffer is full, and TCP lets nobody overrun it",
         )
+    if wire := _wires.told(case):
+        return Cause.PEER_DOES_NOT_READ, wire.step
     ends = case.scene.ends
-    row = _row(case, ends[1], ends[0]) if ends and ends[1] else None
+    row = _tables.connection(case.budget, ends[1], ends[0]) if ends and ends[1] else None
     if row is not None:
         who = "nobody: it waits in the accept queue" if row.inode == 0 else case.owners.describe(row)
         case.saw(f"the other end, of {who}, has {count(row.recv_queue or 0)} unread", _tables.TABLE)
@@ -266,6 +275,8 @@ def ended_inside(case: Case) -> Verdict:
     doing = case.scene.doing
     if found := _servers.told_of_client(case):
         return Cause.ENDED_INSIDE, found.step
+    if (wire := _wires.told(case)) is not None and wire.did_it:
+        return Cause.ENDED_INSIDE, wire.step
     if (there := case.partner) is not None and _process.is_closed(there[1]):
         case.saw(f"the other end is {_process.called(there)}; {_process.closing(there[1])}", "Connection.closed_at")
     if not partial:
@@ -375,8 +386,3 @@ def _state_of(conn: Connection) -> str:
     """By TCP_INFO alone: `conn.state` may read the kernel's whole table, which takes longer than there is time."""
     state = None if conn.closed else conn.info().state
     return "CLOSED" if state is None else state.name
-
-
-def _row(case: Case, local: Any, peer: Any) -> Row | None:
-    rows = _tables.connections(case.budget, local.port)
-    return next((row for row in rows if same(row.local, local) and same(row.peer, peer)), None)
