@@ -212,6 +212,33 @@ def test_what_a_server_in_rust_moves_is_in_it() -> None:
     assert (ledger.sent, ledger.taken, ledger.not_taken) == (16, 16, 0)
 
 
+@pytest.mark.parametrize("handler", [sl.Echo(), sl.LineEcho(), sl.OnMessage(lambda conn, line: line)], ids=repr)
+def test_a_server_in_rust_reads_before_it_answers(handler: Any) -> None:
+    lines = [b"%d\n" % i for i in range(50)]
+    with sl.record() as story, sl.Server(handler) as server, sl.connect(server.local_addr) as client:
+        for line in lines:
+            client.sendall(line)
+            assert client.recv_line() == line
+    told = [(event.call, event.head) for event in story.events if event.call in ("server recv", "server send")]
+    assert told == [(call, line) for line in lines for call in ("server recv", "server send")]
+    rows = {mark.text.partition(" [")[0][:11]: mark.row for mark in story._layout().marks}
+    assert rows["server recv"] < rows["server send"]
+
+
+def test_half_a_line_that_a_server_holds_is_read_once() -> None:
+    with sl.record() as story, sl.Server(sl.LineEcho()) as server, sl.connect(server.local_addr) as client:
+        client.sendall(b"one\ntw")
+        assert client.recv_line() == b"one\n"
+        client.sendall(b"o\nthree")
+        assert client.recv_line() == b"two\n"
+        client.shutdown("send")
+        assert client.recv_all() == b"three"
+    read = [(event.offset, event.head) for event in story.events if event.call == "server recv"]
+    assert read == [(0, b"one\ntw"), (6, b"o\nthree")]
+    ledger = story.ledger()
+    assert (ledger.sent, ledger.taken, ledger.not_taken) == (26, 26, 0)
+
+
 def test_what_python_handlers_do_is_in_it() -> None:
     def echo(conn: Connection) -> None:
         for line in conn.lines():

@@ -103,6 +103,8 @@ impl Connection {
             }
         };
         state.received += count as u64;
+        // Before what is answered: `use_up` may send, and which of these bytes it uses is known only after that.
+        self.tell_of_server("server recv", Way::In, state.position() + held as i64, &space[start..start + count]);
         let used = if in_front {
             let bytes = &space[..held + count];
             let used = use_up(bytes).min(bytes.len());
@@ -116,10 +118,7 @@ impl Connection {
             used
         };
         state.memory.give_back();
-        let position = state.position();
         state.read += used as u64;
-        drop(state);
-        self.tell_of_server("server recv", Way::In, position, used);
         Ok(count)
     }
 
@@ -129,10 +128,7 @@ impl Connection {
         let used = use_up(state.memory.as_slice());
         state.memory.consume(used);
         state.memory.give_back();
-        let position = state.position();
         state.read += used as u64;
-        drop(state);
-        self.tell_of_server("server recv", Way::In, position, used);
     }
 
     /// What the stream ended with: bytes that were not used.
@@ -142,10 +138,7 @@ impl Connection {
         use_up(state.memory.as_slice());
         state.memory.consume(count);
         state.memory.give_back();
-        let position = state.position();
         state.read += count as u64;
-        drop(state);
-        self.tell_of_server("server recv", Way::In, position, count);
     }
 
     /// Hands bytes to the kernel, behind what waits; what it does not take waits. Tells how many bytes wait now.
@@ -162,7 +155,7 @@ impl Connection {
         state.sent += count as u64;
         state.let_wait(&bytes[count..])?;
         drop(state);
-        self.tell_of_server("server send", Way::Out, before as i64, count);
+        self.tell_of_server("server send", Way::Out, before as i64, &bytes[..count]);
         Ok(bytes.len() - count)
     }
 
@@ -241,9 +234,8 @@ impl Connection {
             if count == 0 {
                 break;
             }
-            let before = state.sent;
+            self.tell_of_server("server send", Way::Out, state.sent as i64, &state.waiting()[..count]);
             state.taken(count);
-            self.tell_of_server("server send", Way::Out, before as i64, count);
         }
         Ok(state.waiting().len())
     }

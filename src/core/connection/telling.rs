@@ -73,11 +73,11 @@ impl Connection {
         record::at_once(doing, self.whose(), Notes { moved, head, ..Notes::default() }, None, false);
     }
 
-    /// Tells of what the server that drives it has moved. It is no call of the program's, and has none of its bytes to show.
-    pub(super) fn tell_of_server(&self, doing: &'static str, way: Way, before: i64, count: usize) {
-        if record::is_on() && count > 0 {
-            let moved = Some(self.moved(way, before, count));
-            record::at_once(doing, self.whose(), Notes { moved, ..Notes::default() }, None, true);
+    /// Tells of what the server that drives it has moved, which is no call of the program's.
+    pub(super) fn tell_of_server(&self, doing: &'static str, way: Way, before: i64, bytes: &[u8]) {
+        if record::is_on() && !bytes.is_empty() {
+            let moved = Some(self.moved(way, before, bytes.len()));
+            record::at_once(doing, self.whose(), Notes { moved, head: Head::of(bytes), ..Notes::default() }, None, true);
         }
     }
 
