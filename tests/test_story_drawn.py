@@ -96,6 +96,15 @@ def test_no_words_leave_the_drawing(name: str, request: pytest.FixtureRequest) -
         assert left + long <= width + 1, words
 
 
+def test_a_page_shows_the_whole_drawing(thousands: Story) -> None:
+    """A notebook's cell scrolls what is long; a page of its own scrolls by itself."""
+    assert "max-height: 44rem" in thousands._repr_html_()
+    assert "sl-page" not in thousands._repr_html_().partition("</style>")[2]
+    page = thousands.to_html()
+    assert '<body class="socklens-story sl-page"' in page
+    assert ".socklens-story.sl-page .sl-scroll { max-height: none; }" in page
+
+
 def test_what_failed_is_written_out(crash: Story) -> None:
     said = [words for _, _, words in texts(drawing(crash)) if words.startswith("handler ")]
     assert len(said) == 3

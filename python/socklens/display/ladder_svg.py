@@ -87,7 +87,7 @@ def ladder_html(
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_t(title)}</title>'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
-        f'<body class="socklens-story" style="margin:1rem">{body}</body></html>'
+        f'<body class="socklens-story sl-page" style="margin:1rem">{body}</body></html>'
     )
 
 
