@@ -17,7 +17,7 @@ from sleeping import sleeping_call
 from socklens import Story
 from socklens.display.ladder import layout
 from socklens.display.ladder_places import WIDEST, wide
-from socklens.display.ladder_svg import ladder_svg
+from socklens.display.ladder_svg import _legend, ladder_svg
 from socklens.story._cast import cast
 from socklens.story._ledger import ledger
 from socklens.story._names import _of_loops
@@ -87,13 +87,26 @@ def test_a_chat_of_three_fits_a_cell(chat: Story) -> None:
 
 @pytest.mark.parametrize("name", ["chat", "crash", "thousands"])
 def test_no_words_leave_the_drawing(name: str, request: pytest.FixtureRequest) -> None:
-    svg = drawing(request.getfixturevalue(name))
-    width = float(ET.fromstring(svg).get("width", "0"))
-    for x, anchor, words in texts(svg):
-        long = wide(words)
-        left = {"start": x, "middle": x - long / 2, "end": x - long}[anchor]
-        assert left >= -1, words
-        assert left + long <= width + 1, words
+    story = request.getfixturevalue(name)
+    for svg in (drawing(story), story.to_svg()):
+        width = float(ET.fromstring(svg).get("width", "0"))
+        for x, anchor, words in texts(svg):
+            long = wide(words)
+            left = {"start": x, "middle": x - long / 2, "end": x - long}[anchor]
+            assert left >= -1, words
+            assert left + long <= width + 1, words
+
+
+def test_a_legend_takes_as_many_lines_as_it_needs() -> None:
+    with sl.record() as story:
+        client, server = sl.pair()
+        client.close()
+        server.close()
+    svg = ET.fromstring(story.to_svg())
+    lines = [one for one in svg.iter() if one.tag.endswith("}text") and " · " in (one.text or "")]
+    assert len(lines) > 1
+    assert " · ".join(one.text or "" for one in lines) == " · ".join(_legend(story._layout()))
+    assert float(lines[-1].get("y", "0")) < float(svg.get("height", "0")) - 4
 
 
 def test_a_page_shows_the_whole_drawing(thousands: Story) -> None:

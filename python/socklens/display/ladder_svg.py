@@ -21,13 +21,16 @@ _MOST_LISTED = 20
 _MOST_DETAILS = 80
 _AT_ONCE = 8  # folded rows that are listed; more of them wait behind one line
 _FARTHEST = 600  # pixels
+_LINE = 17  # pixels, of the legend
 _LEAST = 0.87  # of a drawing's own width: letters of 10.5 px, with which a chat of three fits a notebook's cell
 
 
 def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     """The drawing. `standalone` brings the style and the frame that a file needs."""
     xs, rooms, width = places(layout)
-    height = TOP + layout.rows * ROW + 20 + (34 if standalone else 0)
+    legend = _lines(_legend(layout), width - 16) if standalone else []
+    foot = TOP + layout.rows * ROW + 20
+    height = foot + (16 + _LINE * len(legend) if legend else 0)
     # In a page it becomes narrower with its frame, as far as its words can still be read; then the frame scrolls.
     style = (
         "" if standalone else f'style="width:100%;max-width:{width}px;min-width:{round(width * _LEAST)}px;height:auto" '
@@ -53,8 +56,9 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
         for row, time in enumerate(layout.times)
         if time
     ]
-    if standalone:
-        parts.append(f'<text class="sl-seg" x="8" y="{height - 14}">{_t(_legend(layout))}</text>')
+    parts += [
+        f'<text class="sl-seg" x="8" y="{foot + 18 + _LINE * i}">{_t(line)}</text>' for i, line in enumerate(legend)
+    ]
     parts += [
         f'<text class="sl-time" x="8" y="{y_of(mark.row) + 4}">#{mark.numbers[0]}{"…" if len(mark.numbers) > 1 else ""}</text>'
         for mark in layout.marks
@@ -72,7 +76,7 @@ def ladder_html(
     parts = [
         f'<style>{css()}</style><div class="socklens-story"><p><strong>{_t(title)}</strong> {_t(layout.summary)}</p>',
         f'<div class="sl-scroll">{ladder_svg(layout, standalone=False)}</div>',
-        f"<p>{_t(_legend(layout))}</p>",
+        f"<p>{_t(' · '.join(_legend(layout)))}</p>",
         *(f"<p>{_t(note)}</p>" for note in layout.notes),
     ]
     details = [_details(mark, by_number, actors) for mark in folds[:_MOST_DETAILS]]
@@ -111,7 +115,7 @@ def _description(layout: Layout) -> str:
     return "; ".join([*rows, *([f"and {more:,} more"] if more else [])])
 
 
-def _legend(layout: Layout) -> str:
+def _legend(layout: Layout) -> list[str]:
     words = [
         "● sends",
         "○ receives",
@@ -123,7 +127,19 @@ def _legend(layout: Layout) -> str:
     ]
     if any(arrow.line == "inferred" for arrow in layout.arrows):
         words.append("dashed: inferred, nobody saw these segments")
-    return " · ".join(words)
+    return words
+
+
+def _lines(words: Sequence[str], pixels: float) -> list[str]:
+    """The parts of a legend in as many lines as they need."""
+    lines: list[str] = []
+    for word in words:
+        together = f"{lines[-1]} · {word}" if lines else word
+        if lines and wide(together) <= pixels:
+            lines[-1] = together
+        else:
+            lines.append(word)
+    return lines
 
 
 # -- parts
