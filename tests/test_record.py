@@ -212,7 +212,9 @@ def test_what_a_server_in_rust_moves_is_in_it() -> None:
     assert (ledger.sent, ledger.taken, ledger.not_taken) == (16, 16, 0)
 
 
-@pytest.mark.parametrize("handler", [sl.Echo(), sl.LineEcho(), sl.OnMessage(lambda conn, line: line)], ids=repr)
+@pytest.mark.parametrize(
+    "handler", [sl.Echo(), sl.LineEcho(), sl.OnMessage(lambda conn, line: line)], ids=["Echo", "LineEcho", "OnMessage"]
+)
 def test_a_server_in_rust_reads_before_it_answers(handler: Any) -> None:
     lines = [b"%d\n" % i for i in range(50)]
     with sl.record() as story, sl.Server(handler) as server, sl.connect(server.local_addr) as client:
