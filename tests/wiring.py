@@ -17,6 +17,7 @@ def through(**mischief: Any) -> Iterator[tuple[sl.Wire, sl.Connection, sl.Connec
         client = sl.connect(wire.local_addr, timeout=5)
         with client, listener.accept(timeout=5) as server:
             server.timeout = client.timeout = 10
+            told(wire, "connected")  # the kernel's connection is there before the relay knows of it
             yield wire, client, server
 
 
