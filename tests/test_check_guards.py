@@ -552,6 +552,42 @@ def test_a_command_that_takes_all_memory_is_ended(monkeypatch: pytest.MonkeyPatc
     fails(result, None, "was ended: a check lets a program take 2 GiB of memory")
 
 
+GROWS = """
+import contextlib, socket, sys, threading
+port, kind, last = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+listener = socket.create_server(("127.0.0.1", port), backlog=50)
+clients = []
+def serve(conn):
+    rest = b""
+    with conn, contextlib.suppress(OSError):
+        while data := conn.recv(65536):
+            whole = len(rest + data) if kind == "echo" else (rest + data).rfind(b"\\n") + 1
+            said, rest = (rest + data)[:whole], (rest + data)[whole:]
+            for one in tuple(clients) if kind == "chat" else (conn,):
+                with contextlib.suppress(OSError):
+                    one.sendall(said)
+    clients.remove(conn)
+for _ in range(last):
+    clients.append(listener.accept()[0])
+    threading.Thread(target=serve, args=clients[-1:], daemon=True).start()
+kept = []
+while True:
+    kept.append(bytes(1_000_000) + b"x")
+"""
+
+
+@linux
+@pytest.mark.parametrize("kind", ["echo", "line", "chat"])
+@pytest.mark.parametrize("client", [1, 3, 4, 20])
+def test_a_program_that_the_check_has_ended_has_made_no_mistake(
+    monkeypatch: pytest.MonkeyPatch, kind: str, client: int
+) -> None:
+    monkeypatch.setattr("socklens.check._memory.ROOM", 256 << 20)
+    check = getattr(sl.check, f"{kind}_server")
+    result = check([sys.executable, "-c", GROWS, "{port}", kind, str(client)])
+    fails(result, None, "was ended: a check lets a program take 2 GiB of memory")
+
+
 PREFORK = """
 import os, socket, sys, threading
 known = bytearray(os.urandom(1 << 20)) * 100

@@ -112,12 +112,20 @@ class Check:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if isinstance(error, Failed) and not self._reason:
-            self._steps.append(
-                Step("between two steps", Outcome.FAILED, error.expected, error.actual, 0.0, error.reason)
-            )
-            self._reason, self._mistake = sentence(error.reason), error.mistake
+            self._failed("between two steps", error, 0.0)
         self._clean_up()
         return isinstance(error, Failed)
+
+    def _failed(self, step: str, failure: Failed, took: float) -> None:
+        """The verdict. A program that the check itself has ended has made no mistake, whatever its end looked like."""
+        reason, mistake = failure.reason, failure.mistake
+        ended = None if self._program is None else self._program.ending()
+        if ended is not None and ended.fault:
+            mistake = None
+            if ended.fault not in reason:
+                reason = f"{reason.rstrip('.')}: the program {ended.fault}"
+        self._steps.append(Step(step, Outcome.FAILED, failure.expected, failure.actual, took, reason))
+        self._reason, self._mistake = sentence(reason), mistake
 
     def _clean_up(self) -> None:
         """Whatever happened, and also on Ctrl-C: no socket, no thread and no process is left."""
@@ -301,8 +309,8 @@ class Stage:
             check._steps.append(Step(self.name, Outcome.LEFT_OUT, seconds=took, detail=str(error)))
             return True
         elif failure is not None:
-            check._steps.append(Step(self.name, Outcome.FAILED, failure.expected, failure.actual, took, failure.reason))
-            check._reason, check._mistake, check._events = sentence(failure.reason), failure.mistake, events
+            check._failed(self.name, failure, took)
+            check._events = events
             if failure is not error:
                 raise failure from error
         return False

@@ -84,11 +84,11 @@ class CommandLine(Program):
         return False
 
     def ending(self) -> Ending | None:
-        """How its first process has ended."""
+        """How its first process has ended, or is about to."""
         if self._leader is None:
             return self._failure
         status = self._leader.status()
-        if status is not None and self._watch is not None and self._watch.exceeded:
+        if self._watch is not None and self._watch.exceeded:  # its connections may end before it does
             return Ending(status, fault=f"was ended: {WORDS}")
         return None if status is None else Ending(status=status)
 
