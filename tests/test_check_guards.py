@@ -226,6 +226,29 @@ class Bytes(bytes):
     __hash__ = bytes.__hash__
 
 
+class EqualTypes(type):
+    def __eq__(cls, other: object) -> bool:
+        return other is vars(cls).get("mistaken_for", other)
+
+    __hash__ = type.__hash__
+
+
+class AnyKind(EqualToAll, metaclass=EqualTypes):
+    pass
+
+
+class AnyList(list[object], metaclass=EqualTypes):
+    mistaken_for = list
+
+
+class AnySet(set[object], metaclass=EqualTypes):
+    mistaken_for = frozenset
+
+
+class AnyDict(dict[object, object], metaclass=EqualTypes):
+    mistaken_for = dict
+
+
 def returning(value: object) -> Program:
     def ask(conn: sl.Connection) -> object:
         conn.sendall(b"time?\n")
@@ -243,6 +266,12 @@ def returning(value: object) -> Program:
         (Bytes(b"no"), b"12:30\n", "an object of type Bytes, not bytes"),
         ([1, EqualToAll()], [1, 2], "a list with an object of type EqualToAll in it"),
         ({"a": unittest.mock.ANY}, {"a": 1}, "a dict with an object of type _ANY in it"),
+        (AnyKind(), b"12:30\n", "an object of type AnyKind, not bytes"),
+        ([AnyKind()], [b"12:30\n"], "a list with an object of type AnyKind in it"),
+        (AnyList(), [], "an object of type AnyList, not list"),
+        ((AnyList(),), ([],), "a tuple with an object of type AnyList in it"),
+        (AnySet(), frozenset(), "an object of type AnySet, not frozenset"),
+        ([AnyDict()], [{}], "a list with an object of type AnyDict in it"),
         ("12:30", b"12:30", "an object of type str, not bytes"),
         (True, 1, "an object of type bool, not int"),
         ([1, True], [1, 1], "something else"),
@@ -251,7 +280,7 @@ def returning(value: object) -> Program:
         (10**5000, 5, "something else"),
         (5, 10**5000, "something else"),
     ],
-    ids=map(str, range(12)),
+    ids=map(str, range(18)),
 )
 def test_a_value_is_what_it_should_be_only_by_its_own_types(value: object, wanted: object, words: str) -> None:
     fails(sl.check.client(returning(value), DIALOGUE, returns=wanted), None, f"and it returned {words}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, bytearray)
+_ROWS = (list, tuple)
+_SETS = (set, frozenset)
 _LONGEST = 400  # characters of a value that are shown
 
 
@@ -36,17 +38,22 @@ def plain(value: Any) -> object:
     """
     kind = type(value)
     try:
-        if kind in _ATOMS:
+        if _is_one_of(kind, _ATOMS):
             return kind, bytes(value) if kind is bytearray else value
-        if kind in (list, tuple):
+        if _is_one_of(kind, _ROWS):
             return kind, tuple(map(plain, value))
-        if kind in (set, frozenset):
+        if _is_one_of(kind, _SETS):
             return kind, frozenset(map(plain, value))
         if kind is dict:
             return kind, frozenset((plain(key), plain(one)) for key, one in value.items())
     except RecursionError:
-        raise NotPlain(f"{kind.__name__} that is in itself") from None
+        raise NotPlain(f"{name_of(kind)} that is in itself") from None
     raise NotPlain(name_of(kind))
+
+
+def _is_one_of(kind: type, kinds: tuple[type, ...]) -> bool:
+    """Not by `in`, which asks a type's metaclass whether it is equal."""
+    return any(kind is one for one in kinds)
 
 
 def name_of(kind: type) -> str:
