@@ -204,6 +204,19 @@ def test_who_has_closed_what_was_not_its_own_is_checked_all_the_same() -> None:
     assert result.output.endswith("KeyError: 'mine'\n")
 
 
+@linux
+def test_nothing_is_told_where_the_programs_own_socket_has_come_in_the_pipes_place() -> None:
+    def takes_all_numbers(host: str, port: int) -> None:
+        os.closerange(3, 256)
+        with socket.create_server((host, port)) as listener:
+            conn = listener.accept()[0]
+        numbers = [conn.dup() for _ in range(64)]
+        conn.recv(100)
+        raise KeyError(len(numbers))
+
+    fails(sl.check.echo_server(takes_all_numbers), Mistake.EXITS, "ended with status 1")
+
+
 # What a client returns
 
 DIALOGUE = [(b"time?\n", b"12:30\n")]

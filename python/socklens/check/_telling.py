@@ -49,7 +49,7 @@ class Telling:
 
     def to(self, pipe: int) -> Tell:
         """What the child tells with."""
-        lock = threading.Lock()
+        lock, ours = threading.Lock(), _file(pipe)
 
         def tell(word: str, what: int | Ending | Returned) -> None:
             said = what if isinstance(what, int) else asdict(what)
@@ -59,7 +59,8 @@ class Telling:
                 lock,
                 contextlib.suppress(OSError),
             ):  # the program has closed what was not its own: nobody can be told then
-                while line:
+                # And its number may be that of the program's own socket by now.
+                while line and _file(pipe) == ours:
                     line = line[os.write(pipe, line) :]
 
         return tell
@@ -93,6 +94,12 @@ class Telling:
             self.returned = self.returned or Returned(**what)
         elif word == "trouble" and _fits(what, Ending):
             self.troubles.append(Ending(**what))
+
+
+def _file(number: int) -> tuple[int, int]:
+    """What a descriptor stands for, as no other does (inode(7))."""
+    found = os.fstat(number)
+    return found.st_dev, found.st_ino
 
 
 def _fits(what: Any, kind: type) -> bool:
