@@ -14,6 +14,7 @@ import threading
 import time
 import unittest.mock
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -584,6 +585,56 @@ def test_who_takes_all_memory_is_stopped_and_told_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("socklens.check._memory.ROOM", 256 << 20)
     result = sl.check.echo_server(target)
     fails(result, Mistake.RAISES, "MemoryError: a check lets a program take 2 GiB of memory")
+
+
+def takes_all_in_small_pieces(port: int) -> None:
+    kept: list[object] = []
+    while True:
+        kept = [kept, bytes(100)]
+
+
+@contextlib.contextmanager
+def limited(kind: str, room: int) -> Iterator[int]:
+    """A soft limit of memory on this process, which has so much less than it."""
+    import resource
+
+    number = getattr(resource, kind)
+    field = {"RLIMIT_DATA": "VmData:", "RLIMIT_AS": "VmSize:"}[kind]
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    soft = next(int(line.split()[1]) << 10 for line in lines if line.startswith(field)) + room
+    before = resource.getrlimit(number)
+    resource.setrlimit(number, (soft, before[1]))
+    try:
+        yield soft
+    finally:
+        resource.setrlimit(number, before)
+
+
+@linux
+@pytest.mark.parametrize("kind", ["RLIMIT_DATA", "RLIMIT_AS"])
+def test_a_lower_limit_that_was_there_stays_and_is_told(kind: str) -> None:
+    import resource
+
+    def ask(conn: sl.Connection) -> int:
+        conn.sendall(b"time?\n")
+        conn.recv_line()
+        return resource.getrlimit(getattr(resource, kind))[0]
+
+    with limited(kind, 200 << 20) as soft:
+        passes(sl.check.client(ask, DIALOGUE, returns=soft))
+        for target in (takes_all, takes_all_in_small_pieces, takes_all_for_a_client):
+            result = sl.check.echo_server(target)
+            told = f"MemoryError: a limit from before the check lets this process have {soft >> 20:,} MiB ({kind})"
+            fails(result, Mistake.RAISES, told)
+
+
+@linux
+def test_a_higher_limit_that_was_there_is_no_reason_to_leave_out_the_checks_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socklens.check._memory.ROOM", 256 << 20)
+    with limited("RLIMIT_DATA", 1 << 30):
+        fails(sl.check.echo_server(takes_all), Mistake.RAISES, "MemoryError: a check lets a program take 2 GiB")
 
 
 @linux

@@ -22,7 +22,8 @@ SIGKILL. What has left its process group by itself (a daemon) is found and ended
 environment; elsewhere it is not found again. Where the system cannot fork (Windows), handlers are served in threads of this process, where
 one that computes for ever cannot be ended; functions that listen by themselves, and commands, are refused with NotImplementedError.
 
-On Linux a program has 2 GiB of memory: a function that asks for more gets MemoryError, a command that uses more is ended.
+On Linux a program has 2 GiB of memory: a function that asks for more gets MemoryError, a command that uses more is ended. A lower limit
+that this process has (RLIMIT_DATA or RLIMIT_AS, ``ulimit -d`` and ``-v``) stays.
 
 Each step and the whole check are bounded in time; all sockets are on the loopback, on free ports.
 """

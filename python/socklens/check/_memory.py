@@ -22,13 +22,31 @@ _REST = 4  # times as long as a look that took long, so that looking is not what
 _PROC = Path("/proc")
 
 
+_words = ""
+
+
 def limit() -> None:
     """Limits this process, and what it starts: private memory that can be written (RLIMIT_DATA of setrlimit(2)), beyond what it has.
 
-    RLIMIT_AS would count what is only reserved, too: 128 MiB for the allocator of each thread.
+    RLIMIT_AS would count what is only reserved, too: 128 MiB for the allocator of each thread. A lower limit that is there already stays.
     """
-    if (had := _data()) is not None:
-        _allow(had + ROOM)
+    import resource
+
+    global _words
+    if (had := _data()) is None:
+        return
+    most, _words = had + ROOM, WORDS
+    for name in ("RLIMIT_DATA", "RLIMIT_AS"):
+        soft = resource.getrlimit(getattr(resource, name))[0]
+        if soft != resource.RLIM_INFINITY and soft < most:
+            most, _words = soft, f"a limit from before the check lets this process have {soft >> 20:,} MiB ({name})"
+    if _words == WORDS:
+        _allow(most)
+
+
+def words() -> str:
+    """Why there is no more memory: the lowest limit that this process has; nothing where the check has not looked for one."""
+    return _words
 
 
 @contextlib.contextmanager
@@ -36,12 +54,10 @@ def last_words(error: BaseException) -> Iterator[None]:
     """Some memory more while an exception is told, if it is about memory: what its frames hold is not free yet."""
     import resource
 
-    if (
-        not isinstance(error, MemoryError)
-        or (now := resource.getrlimit(resource.RLIMIT_DATA)[0]) == resource.RLIM_INFINITY
-    ):
+    if not isinstance(error, MemoryError) or _words != WORDS:
         yield
         return
+    now = resource.getrlimit(resource.RLIMIT_DATA)[0]
     _allow(now + _FOR_LAST_WORDS)
     try:
         yield

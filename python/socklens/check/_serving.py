@@ -59,8 +59,8 @@ def ending_of(function: Callable[..., object], error: BaseException) -> Ending:
         status = error.code & 0xFF if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending(status=status, line=line, exit_called=True)
     said = in_one_line(error)
-    if said == "MemoryError":  # Python says no more
-        said = f"MemoryError: {_memory.WORDS}"
+    if said == "MemoryError" and _memory.words():  # Python says no more
+        said = f"MemoryError: {_memory.words()}"
     return Ending(error=said[:400], line=line)
 
 
