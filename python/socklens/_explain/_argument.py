@@ -4,6 +4,7 @@ said it; here is what was given. Looks at the arguments alone.
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
 
 _PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
 _LONGEST = 60  # characters of one value
-_VERBS = frozenset(
-    "add allow ask await call choose close connect give keep leave let listen make name pass put read say set start stop take try use wait "
-    "write".split()
+_VERBS = (
+    "add|allow|ask|await|call|check|choose|close|connect|find|give|keep|leave|let|listen|look|make|name|open|pass|put|read|run|say|set|sort|"
+    "start|stop|take|try|use|wait|write"
 )
+_INSTRUCTION = re.compile(rf"(?:(?:to|for|if|in) [^,;:]+, )?(?:{_VERBS})\b", re.IGNORECASE)
+_BY_CODE = re.compile(
+    r"[a-z_.]+\([^()]*\) (?!takes |got |missing |has |is |needs )[a-z]"
+)  # "sl.look() looks at …", "start() it first"
+# "a port is a 16-bit number", "it is written host:port"
+_RULE = re.compile(r'an? [\w -]+? (?:is|has) |it is (?:written|one of) |"?[\d.]+"? is |the host comes first')
+_RIGHT = re.compile(r"\b(?:is meant by|is(?! called| made)|takes|wants|draws|sends|has) ((?:[^;:]|:(?! ))+?), not ")
+_NO_STEP = "Look at the line that failed"
 
 
 def refused(case: Case) -> tuple[Cause, str]:
@@ -27,14 +36,13 @@ def refused(case: Case) -> tuple[Cause, str]:
     error, text = case.scene.error, re.sub(r"\nwhile processing .*", "", case.scene.text, flags=re.DOTALL)
     step = _step(text)
     if isinstance(error, (TypeError, ValueError, OverflowError)):
-        step = step or _fitting(text)
+        step = step or _fitting(text, case.scene.called)
         for written, value in case.scene.written:
             # Of what the source shows the type alone is news, and that only where the message is about it.
             if value is not UNKNOWN and (not _is_shown(written, value) or _is_meant(error, value, text)):
                 case.saw(f"{escape(cut(written, _LONGEST), keep=_KEPT)} is {_told(written, value)}", "the call")
         return Cause.NOT_TAKEN, step
-    tail = _tail(text)
-    step = step or tail[:1].upper() + tail[1:] or "Look at the line that failed"
+    step = step or (f"help({case.scene.called}) says what it needs" if case.scene.called else _NO_STEP)
     if isinstance(error, NotImplementedError):
         return Cause.NOT_HERE, step
     if isinstance(error, (RuntimeError, BufferError)):
@@ -69,25 +77,39 @@ def _is_meant(error: BaseException, value: object, text: str) -> bool:
     return isinstance(error, TypeError) and bool(re.search(rf"(?<![\w.:]){re.escape(repr(value))}(?![\w.:])", text))
 
 
-def _tail(text: str) -> str:
-    """What a message ends with: behind its last semicolon or full stop, or else behind its last colon."""
-    for border in (r"; |\. ", ": "):
-        tail = re.split(border, text)[-1].strip().rstrip(".")
-        if tail != text and len(tail) > 8:
-            return tail
-    return text
+def _pieces(text: str) -> list[str]:
+    """What a message may end with as an instruction: its last sentence, what is behind the last semicolon, behind the colons of these."""
+    whole = text.strip().rstrip(".")
+    tails = [re.split(border, whole)[-1] for border in (r"[.?] ", "; ")]
+    behind = [tail[found.end() :] for tail in (*tails, whole) for found in re.finditer(": ", tail)]
+    return [piece for piece in dict.fromkeys([*tails, *behind]) if piece != whole]
 
 
 def _step(text: str) -> str:
-    """The step that the message ends with; empty if it ends otherwise."""
-    tail = _tail(text)
-    if re.match(r"[a-z_.]+\(", tail):
-        return f"Write {tail}"  # code begins as it is written
-    return tail[:1].upper() + tail[1:] if tail.partition(" ")[0].lower() in _VERBS else ""
+    """The step that the message ends with; empty if it ends with none: a statement is no step."""
+    for piece in _pieces(text):
+        if _is_call(piece):
+            return f"Write {piece}"
+        if _BY_CODE.match(piece):
+            return piece  # code begins as it is written
+        if _INSTRUCTION.match(piece):
+            return piece[:1].upper() + piece[1:]
+    return ""
 
 
-def _fitting(text: str) -> str:
+def _is_call(text: str) -> bool:
+    """Whether all of it is code for a call."""
+    try:
+        return isinstance(ast.parse(text, mode="eval").body, ast.Call)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _fitting(text: str, called: str) -> str:
     """The step for a message that says what would have been right: "a timeout is a number of seconds, not '1'"."""
-    if found := re.search(r"\b(?:is|takes|wants) (an? [^;:]+?), not ", text):
+    if found := _RIGHT.search(text):
         return f"Give {found[1]}"
-    return f"Give another value: {_tail(text)}" if text else "Look at the arguments"
+    for piece in _pieces(text):
+        if _RULE.match(piece):
+            return f"Give another value: {piece}"
+    return f"help({called}) says what it takes" if called else "Look at the arguments"

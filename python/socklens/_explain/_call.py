@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import linecache
+import re
+import sys
 from itertools import islice
 from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +44,8 @@ class Call(NamedTuple):
     """What is called, where that is no method; UNKNOWN where names do not tell."""
     written: tuple[tuple[str, object], ...]
     """All arguments in order, each as the source has it."""
+    code: str
+    """What is called, as the source has it."""
 
 
 def frames(trace: TracebackType | None) -> list[tuple[FrameType, int]]:
@@ -72,17 +76,18 @@ def at(frame: FrameType, instruction: int) -> Call | None:
         *((ast.unparse(arg), value) for arg, value in zip(node.args, args, strict=True)),
         *((f"{word.arg}={ast.unparse(word.value)}", named[word.arg]) for word in node.keywords if word.arg is not None),
     )
+    code = ast.unparse(node.func)
     if isinstance(node.func, ast.Attribute):
         receiver = _value(node.func.value, frame)
         function = vars(receiver).get(node.func.attr, UNKNOWN) if isinstance(receiver, ModuleType) else UNKNOWN
-        return Call(node.func.attr, receiver, args, named, function, written)
+        return Call(node.func.attr, receiver, args, named, function, written, code)
     if not isinstance(node.func, ast.Name):
         return None
     method = _value(node.func, frame)
     if isinstance(method, (BuiltinMethodType, MethodType)) and not isinstance(method.__self__, ModuleType):
         # A method by another name, as in `read = conn.recv`.
-        return Call(method.__name__, method.__self__, args, named, UNKNOWN, written)
-    return Call(node.func.id, UNKNOWN, args, named, method, written)
+        return Call(method.__name__, method.__self__, args, named, UNKNOWN, written, code)
+    return Call(node.func.id, UNKNOWN, args, named, method, written, code)
 
 
 def is_ours(call: Call) -> bool:
@@ -91,6 +96,16 @@ def is_ours(call: Call) -> bool:
     if what is Unknown or not isinstance(what, (type, FunctionType, BuiltinFunctionType)):
         return False
     return isinstance(what.__module__, str) and what.__module__.partition(".")[0] == "socklens"
+
+
+def public_name(call: Call) -> str:
+    """What help() takes for the function or method of socklens that is called; empty where no name of it is known."""
+    if call.function is UNKNOWN and type(call.receiver).__module__ == "socklens":
+        return f"sl.{type(call.receiver).__name__}.{call.name}"
+    name = getattr(call.function, "__name__", "")
+    if isinstance(name, str) and vars(sys.modules["socklens"]).get(name) is call.function:
+        return f"sl.{name}"
+    return call.code if re.fullmatch(r"[\w.]+", call.code) else ""
 
 
 def _source(frame: FrameType, instruction: int) -> str:

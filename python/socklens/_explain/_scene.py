@@ -62,6 +62,8 @@ class Scene:
     """The arguments of the call that were given by name."""
     written: tuple[tuple[str, object], ...] = ()
     """Of a call of socklens: its arguments as the source has them, and their values."""
+    called: str = ""
+    """The function of socklens that was called, as help() takes it."""
     objects: list[tuple[str, object]] | None = None
     """The sockets that this program can name; None while nobody has looked."""
     servers: list[tuple[str, Any]] | None = None
@@ -92,7 +94,7 @@ def look(error: BaseException) -> Scene:
         if call is not None:
             _from_call(scene, call)
             if not scene.written and not inside and _call.is_ours(call):
-                scene.written, scene.named = call.written, call.named
+                scene.written, scene.named, scene.called = call.written, call.named, _call.public_name(call)
         scene.ours = scene.ours or inside or (call is not None and _call.is_ours(call))
     return scene
 
