@@ -1,6 +1,5 @@
-"""The layout of a story's ladder diagram: which lifeline stands where, which row a call has, which arrows go between them. Pure: the
-same story
-gives the same layout. Nothing is drawn here, and everything that a peer may have chosen has passed `escape`.
+"""The layout of a story's ladder diagram: which lifeline stands where, which row a call has, which arrows go between them. Pure: the same
+story gives the same layout. Nothing is drawn here, and everything that a peer may have chosen has passed `escape`.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ def layout(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger,
     left = {p.send.number for p in ledger if p.send is not None and p.recv is None and p.fate in _LEFT}
     times = _rows(items, actors, place, left)
     of_event = {event.number: item for item in items for event in item.events}
-    notes = []
+    notes = list(ledger.notes)
     if len(shown) < len(events):
         hidden = len(actors) - len(columns)
         notes.append(f"{hidden:,} more sockets with {len(events) - len(shown):,} calls are not drawn")

@@ -14,6 +14,7 @@ from typing import Any, Literal, overload
 from ..display.escape import quoted
 from ._cast import ENDS, Actor, cast
 from ._events import Event
+from ._wires import Wired, between
 
 Fate = Literal["taken", "put back", "not taken", "never read", "elsewhere", "not seen taken", "not seen sent"]
 
@@ -84,9 +85,13 @@ class Ledger(Sequence[Piece]):
     reset, `sent == taken + not_taken`.
     """
 
-    def __init__(self, pieces: Sequence[Piece], actors: Mapping[int, Actor]) -> None:
+    def __init__(self, pieces: Sequence[Piece], actors: Mapping[int, Actor], notes: Sequence[str] = ()) -> None:
         self._pieces = tuple(pieces)
         self._actors = dict(actors)
+        self.notes = tuple(notes)
+
+    notes: tuple[str, ...]
+    """Where streams that belong together are not joined, in sentences: through a wire go two connections."""
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -155,18 +160,20 @@ class Ledger(Sequence[Piece]):
     def __str__(self) -> str:
         from ..display.ledger import ledger_text
 
-        return ledger_text(*self._rows(_MOST_PRINTED), self._summary())
+        return ledger_text(*self._rows(_MOST_PRINTED), self._summary(), self.notes)
 
     def _repr_html_(self) -> str:
         from ..display.ledger import ledger_html
 
-        return ledger_html(*self._rows(5 * _MOST_PRINTED), self._summary())
+        return ledger_html(*self._rows(5 * _MOST_PRINTED), self._summary(), self.notes)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text("<Ledger …>" if cycle else str(self))
 
 
-def ledger(events: Sequence[Event], lost: int = 0, names: Mapping[int, str] | None = None) -> Ledger:
+def ledger(
+    events: Sequence[Event], lost: int = 0, names: Mapping[int, str] | None = None, wires: Sequence[Wired] = ()
+) -> Ledger:
     """The ledger of these events; so many before them were dropped."""
     actors = cast(events, names or {})
     sends: dict[int, list[Event]] = defaultdict(list)
@@ -198,7 +205,7 @@ def ledger(events: Sequence[Event], lost: int = 0, names: Mapping[int, str] | No
         if receiver is None or receiver in given_away or actors[receiver].stdlib:
             left = "not seen taken"
         pieces += _stream(sender, receiver, here, there, left, events[0].ended if lost else None)
-    return Ledger(pieces, actors)
+    return Ledger(pieces, actors, between(actors.values(), wires))
 
 
 def _stream(

@@ -12,6 +12,7 @@ from .._socklens import _record_clock, _Recording
 from ._cast import Actor, cast
 from ._events import Event, event
 from ._ledger import Ledger, ledger
+from ._wires import Wired, wires
 
 if TYPE_CHECKING:
     import socket
@@ -67,6 +68,7 @@ class Story:
         self._count = 0
         self._included: list[Any] = []
         self._names: dict[int, str] = {}
+        self._wires: tuple[Wired, ...] = ()
 
     def __enter__(self) -> Self:
         if self._recording is not None or self._over:
@@ -88,6 +90,7 @@ class Story:
             from ._names import names
 
             self._names = names({one.socket for one in self._events}, sys._getframe(1))
+            self._wires = wires(sys._getframe(1))
         if self._included:
             from ._stdlib import leave
 
@@ -155,7 +158,10 @@ class Story:
 
     def ledger(self) -> Ledger:
         """Which recv got which bytes of which send, as a table, and what nobody has taken yet."""
-        return ledger(self.events, self.lost, self._known())
+        return self._ledger(self.events)
+
+    def _ledger(self, events: Sequence[Event]) -> Ledger:
+        return ledger(events, self.lost, self._known(), wires(None) if self.recording else self._wires)
 
     # -- as a drawing
 
@@ -163,7 +169,7 @@ class Story:
         from ..display.ladder import layout
 
         events = self.events
-        return layout(events, self._cast(events), ledger(events, self.lost, self._known()), self.lost)
+        return layout(events, self._cast(events), self._ledger(events), self.lost)
 
     def to_svg(self) -> str:
         """The ladder diagram as SVG, to be saved in a file: light or dark as the reader's system is.
@@ -231,7 +237,7 @@ class Story:
                 "lost": self.lost,
                 "events": [one.to_dict() for one in events],
                 "sockets": sockets,
-                "ledger": ledger(events, self.lost, self._known()).to_dicts(),
+                "ledger": self._ledger(events).to_dicts(),
             }
         )
 

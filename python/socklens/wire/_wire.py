@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakValueDictionary
 
 from .. import _listen
 from .._address import Address
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ..server import Server
 
 _BACKLOG = 1024
+MADE: WeakValueDictionary[int, Wire] = WeakValueDictionary()
+"""The wires that are left, closed ones too, by their ids: a story says where its bytes went through one."""
 
 
 class Wire:
@@ -93,6 +96,7 @@ class Wire:
             raise
         self.to_server = Direction("to_server", both, self._core)
         self.to_client = Direction("to_client", both, self._core)
+        MADE[id(self)] = self
 
     to_server: Direction
     """What happens to bytes from the clients to the target."""
