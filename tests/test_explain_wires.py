@@ -50,6 +50,7 @@ def test_the_wire_could_not_reach_its_target() -> None:
 
 def test_the_wire_passed_on_what_the_target_did() -> None:
     with through() as (wire, client, server):
+        told(wire, "connected")
         server.abort()
         found = explained(ConnectionResetError, client.recv, timeout=10)
         assert found.next_step.startswith(f"Look at the target {wire.target}: `wire` has only passed its RST on")
@@ -59,6 +60,7 @@ def test_the_wire_reset_after_it_had_ended_a_direction() -> None:
     with through(finish_at=3) as (wire, client, server):
         client.sendall(b"hello")
         told(wire, "finished")
+        told(wire, "connected")
         server.abort()
         found = explained(ConnectionResetError, client.recv, timeout=10)
         assert "FIN after byte 3, from the wire (finish)" in seen(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _cells, _listen
+from . import _cells, _listen, _programs
 from ._socklens import TcpState, _holders
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def _listener(row: Row) -> str:
     if pid is None:
         return f"A program of another user listens on {local}; the kernel tells its name to that user alone. Choose another port"
     if pid != os.getpid():
-        return f"{program or 'A program'} (process {pid}) listens on {local}: stop it, or choose another port"
+        return f"{_named(pid, program)} listens on {local}. {_programs.ending(pid)}; or choose another port"
     listener = next((listener for listener in _listen.live() if listener.local_addr == local), None)
     if listener is None:
         return (
@@ -89,8 +89,14 @@ def _bound(row: Row) -> str:
     if pid == os.getpid():
         return f"This program (process {pid}) has bound {local} without listening: close that socket, or choose another port"
     return (
-        f"{program or 'A program'} (process {pid}) has bound {local} without listening: stop it, or choose another port"
+        f"{_named(pid, program)} has bound {local} without listening. {_programs.ending(pid)}; or choose another port"
     )
+
+
+def _named(pid: int, program: str | None) -> str:
+    """Another program, as the beginning of a sentence; the name of a program keeps its letters."""
+    called = _programs.called(pid, program)
+    return f"A{called[1:]}" if called.startswith("a ") else called
 
 
 def _connections(rows: list[Row], reuse_addr: bool | None) -> str:
@@ -103,7 +109,7 @@ def _connections(rows: list[Row], reuse_addr: bool | None) -> str:
         if reuse_addr:
             return f"{rests}: wait, or choose another port. The listener before had reuse_addr off, or this one would get it now"
         return f"{rests}: {hint}wait, or choose another port"
-    owner = "this program" if pid == os.getpid() else f"{program} (process {pid})" if pid else "no process any more"
+    owner = "this program" if pid == os.getpid() else _programs.called(pid, program) if pid else "no process any more"
     return (
         f"A connection {local} -> {peer} of {owner} has it, in state {state}{more}: close that, or choose another port"
     )

@@ -145,7 +145,7 @@ def in_use(case: Case) -> Verdict:
             )
         return (
             Cause.ADDRESS_IN_USE,
-            f"{_remedy(case, row)}, or {another}: one address and port has one listener at a time",
+            f"{_remedy(case, row)}{_or(case, row)} {another}: one address and port has one listener at a time",
         )
     rows = [row for row in _tables.connections(case.budget, target.port) if _collides(row.local, target)]
     for row in rows[:_MOST]:
@@ -162,7 +162,7 @@ def in_use(case: Case) -> Verdict:
     for row in _tables.bound(case.budget, target):
         if _collides(row.local, target):
             case.saw(f"{case.owners.describe(row)} has bound {row.local} and does not listen", _tables.TABLE)
-            return Cause.NOT_LISTENING, f"{_remedy(case, row)}, or {another}"
+            return Cause.NOT_LISTENING, f"{_remedy(case, row)}{_or(case, row)} {another}"
     case.saw(f"now no socket has {target}", _tables.TABLE)
     return Cause.ADDRESS_IN_USE, "It has become free: try again"
 
@@ -363,11 +363,16 @@ def _reuse(case: Case) -> str:
 def _remedy(case: Case, row: Row) -> str:
     if not case.owners.mine(row):
         ours = " (replace=True closes only listeners of this program)"
-        return f"Stop that program{ours if case.scene.named.get('replace') is True else ''}"
+        return f"{case.owners.ending(row)}{ours if case.scene.named.get('replace') is True else ''}"
     if (owner := case.owners.server(row)) is not None:
         return f"Use {owner} first"
     named = case.owners.named(row)
     return f"Use {named[0]}.close() first" if named and named[0] else "Close that socket first"
+
+
+def _or(case: Case, row: Row) -> str:
+    """What stands between the remedy and another way: a command line ends with a semicolon."""
+    return ", or" if case.owners.mine(row) else "; or"
 
 
 def _saw_connection(case: Case, row: Row) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from .. import Connection, Listener, _cells, _listen
+from .. import Connection, Listener, _cells, _listen, _programs
 from .._address import same
 from ..display.escape import escape
 from . import _scene, _servers
@@ -222,11 +222,16 @@ class Owners:
         if row.uid != os.geteuid() and os.geteuid() != 0:
             return f"a program of another user (uid {row.uid}), whose name the kernel tells to that user alone"
         pid = self._known(row) or self._pid(row)
-        return "a program whose name was not found" if pid is None else f"{_program(pid)} (process {pid})"
+        return "a program whose name was not found" if pid is None else _programs.called(pid, _program(pid))
 
     def is_known(self, row: Row) -> bool:
         """Whether `describe` can tell which program that is."""
         return bool(row.inode) and (self.mine(row) or (self._known(row) or self._pid(row)) is not None)
+
+    def ending(self, row: Row) -> str:
+        """How to end the program that has it, another one than this."""
+        pid = (self._known(row) or self._pid(row)) if row.inode else None
+        return "Stop that program" if pid is None else _programs.ending(pid)
 
     def mine(self, row: Row) -> bool:
         """Whether this process has it open."""
@@ -330,9 +335,9 @@ def _numbers(folder: str) -> list[int]:
         return []
 
 
-def _program(pid: int) -> str:
+def _program(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="surrogateescape") as file:
             return escape(file.read().rstrip("\n"))
     except OSError:
-        return "a program"
+        return None

@@ -119,9 +119,10 @@ def _told(case: Case, name: str, wire: Wire, events: list[_Event], number: int, 
     story = f"print({name}.story)" if name else "its story"
     look = f"Look at {story}: it shows" if name else "Keep the wire in a variable, and look at its story: it shows"
     if event is not None and event.what == "unreachable":
-        return Told(
-            f"Let a server listen on {wire.target}, where {called} leads to; {story} shows what it got there", True
+        first = (
+            f"Let a server listen on {wire.target}" if "Connection refused" in event.text else f"Look at {wire.target}"
         )
+        return Told(f"{first}, where {called} leads to; {story} shows what it got there", True)
     if event is not None and "passed on" in event.text and deed is event:
         where = f"the target {wire.target}" if event.direction == "to_client" else "the client"
         passed = "RST" if event.what == "reset" else "FIN"
