@@ -22,7 +22,7 @@ def explained(kind: type[BaseException], call: Callable[..., object], /, *args: 
     return patiently(caught.value)
 
 
-def patiently(error: BaseException) -> sl.Diagnosis:
+def patiently(error: BaseException | sl.ServerError) -> sl.Diagnosis:
     """Explains it with all the time that it takes: what is seen must not depend on how busy this machine is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_budget, "LOOKING", 10.0)

@@ -72,6 +72,20 @@ def test_the_record_of_an_error_is_explained() -> None:
     assert found.cause is not Cause.NOT_KNOWN
 
 
+def test_an_error_of_pythons_in_the_handler() -> None:
+    with sl.Server(fails, port=0) as room, sl.connect(room.local_addr) as client:
+        client.sendall(b"a line\n")
+        eventually(lambda: room.errors)
+        where = f"{__file__}, line {fails.__code__.co_firstlineno + 2}"
+        for error in (room.errors[0], room.errors[0].exception):
+            found = patiently(error)
+            assert found.cause is Cause.HANDLER_FAILED
+            assert f"the handler of `room` raised it, at {where}, while it served {client.local_addr}" in seen(found)
+            assert "its client has seen no more of it than the end of the connection" in seen(found)
+            assert found.next_step == f"Mend {where}: print(room.errors[0].traceback) shows how it came there"
+    assert sl.explain(ZeroDivisionError("of nobody's")).cause is Cause.NOT_KNOWN
+
+
 def test_a_server_that_was_not_started() -> None:
     made = sl.Server(returns, "127.0.0.1", free_port())
     found = explained(ConnectionRefusedError, sl.connect, "127.0.0.1", int(made.asked.rpartition(":")[2]))

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from . import _argument, _opening, _scene, _talking
+from . import _argument, _opening, _scene, _servers, _talking
 from ._budget import Budget
 from ._case import Case
 from ._diagnosis import Cause, Diagnosis, Fact
@@ -68,21 +68,22 @@ def explain(error: BaseException | ServerError | None = None) -> Diagnosis:
     if error is None:
         error = _latest()
     recorded = getattr(sys.modules.get("socklens.server"), "ServerError", None)
+    record = None
     if recorded is not None and isinstance(error, recorded):
-        error = error.exception
+        record, error = error, error.exception
     if not isinstance(error, BaseException):
         what = "there is no error yet" if error is None else f"{type(error).__name__} is not an exception"
         return Diagnosis(what, Cause.NOT_KNOWN, (), "Call it after an error, or with one: sl.explain(error)")
     budget = Budget()
     try:
-        return _explained(error, budget)
+        return _explained(error, budget, record)
     except Exception as failure:
         # An object of somebody else's may do anything when it is looked at; the error itself is still the news.
         budget.missed("further evidence", f"the look failed with {type(failure).__name__}")
         return Diagnosis(type(error).__name__, Cause.NOT_KNOWN, (), _ASIDE, tuple(budget.unseen))
 
 
-def _explained(error: BaseException, budget: Budget) -> Diagnosis:
+def _explained(error: BaseException, budget: Budget, record: ServerError | None) -> Diagnosis:
     case = Case(_scene.look(_of_a_socket(error)), budget)
     try:
         cause, step = _verdict(case)
@@ -90,6 +91,8 @@ def _explained(error: BaseException, budget: Budget) -> Diagnosis:
         # Closed by another thread between two looks, or no descriptor is free: what was seen before still holds.
         budget.missed("further evidence", failure)
         cause, step = Cause.NOT_KNOWN, _ASIDE
+    if cause is Cause.NOT_KNOWN and (found := _servers.raised_by_handler(case, error, record)):
+        cause, step = Cause.HANDLER_FAILED, found
     return Diagnosis(case.scene.told, cause, tuple(case.facts), step, tuple(budget.unseen))
 
 

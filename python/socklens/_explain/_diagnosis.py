@@ -44,6 +44,7 @@ class Cause(Enum):
     NOT_TAKEN = "the call does not take what it was given"
     NOT_NOW = "the object cannot do that as it is now"
     NOT_HERE = "this system does not offer that"
+    HANDLER_FAILED = "an error of Python's in the server's handler"
     NOT_KNOWN = "not an error that socklens can look into"
 
 

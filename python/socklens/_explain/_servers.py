@@ -13,7 +13,7 @@ from . import _process, _scene
 
 if TYPE_CHECKING:
     from .._address import Address
-    from ..server import Server
+    from ..server import Server, ServerError
     from ._case import Case
     from ._scene import Scene
 
@@ -102,6 +102,27 @@ def told_of_client(case: Case) -> Told | None:
             unread,
         )
     return Told("Let the handler go on while its client talks: when it returns, the connection is closed")
+
+
+def raised_by_handler(case: Case, error: BaseException, record: ServerError | None) -> str | None:
+    """Adds where a server's handler raised this error, which is not a socket's; the next step. None if no server has it in its records."""
+    name, place = "", 0
+    for called, server in servers(case.scene):
+        for i, one in enumerate(server.errors):
+            if one is record or one.exception is error:
+                name, place, record = called, i, one
+    if record is None or record.client is None:
+        return None
+    where = escape(record.where) if record.where else ""
+    handler = f"the handler of `{name}`" if name else "the handler"
+    line = f" at {where}," if where else ""
+    client = escape(str(record.client.peer_addr))
+    case.saw(f"{handler} raised it,{line} while it served {client}, at {record.when:%H:%M:%S}", "ServerError.where")
+    case.saw(
+        "its client has seen no more of it than the end of the connection", "what a server does when a handler fails"
+    )
+    traceback = f"print({name}.errors[{place}].traceback)" if name else "print() of the record's traceback"
+    return f"Mend {where or handler}: {traceback} shows how it came there"
 
 
 def _bytes(number: int) -> str:
