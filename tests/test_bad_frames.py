@@ -126,6 +126,15 @@ def test_an_end_inside_a_frame_gives_what_had_come() -> None:
         assert client.recv_all() == b"hal"
 
 
+def test_one_byte_that_had_come_is_one() -> None:
+    client, server = sl.pair()
+    with client:
+        server.sendall(b"h")
+        server.close()
+        with pytest.raises(sl.IncompleteReadError, match=r"after 1 byte, before .* it is in \.partial"):
+            client.recv_line(timeout=10)
+
+
 def test_separators(conn: Any) -> None:
     refused(ValueError, ["separator is empty", "1 byte or more"], conn.recv_until, b"")
     refused(ValueError, ["max_bytes=2", "separator of 3 bytes"], conn.recv_until, b"abc", max_bytes=2)

@@ -216,8 +216,17 @@ def test_the_stream_ends_before_the_newline(pair: Pair) -> None:
     server.send(b"last")
     server.close()
     found = explained(sl.IncompleteReadError, client.recv_line, timeout=10)
-    assert found.cause is Cause.ENDED_INSIDE
+    assert found.cause is Cause.ENDED_INSIDE_LINE
+    assert found.cause.value == "the peer finished inside a line"
     assert 'lacks its newline, b"\\n"' in found.next_step
+
+
+def test_the_stream_ends_where_a_message_would_begin(pair: Pair) -> None:
+    client, server = pair
+    server.close()
+    found = explained(sl.IncompleteReadError, client.recv_exactly, 10, timeout=10)
+    assert found.cause is Cause.ENDED_BETWEEN
+    assert "inside" not in found.cause.value
 
 
 def test_the_stream_ends_inside_an_exact_count(pair: Pair) -> None:

@@ -37,6 +37,8 @@ class Cause(Enum):
     PEER_DOES_NOT_READ = "the peer does not read"
     WOULD_WAIT = "the call would have to wait, and may not"
     ENDED_INSIDE = "the peer finished inside a frame"
+    ENDED_INSIDE_LINE = "the peer finished inside a line"
+    ENDED_BETWEEN = "the peer finished, and nothing of a next message had come"
     FRAME_TOO_LONG = "a frame is longer than allowed"
     WRONG_FRAMING = "the two sides do not agree where a message ends"
     CLOSED_HERE = "this program has closed it"

@@ -273,15 +273,17 @@ def ended_inside(case: Case) -> Verdict:
     if isinstance(expected, int):
         case.saw(f"{count(expected)} were awaited", "IncompleteReadError.expected")
     doing = case.scene.doing
+    inside = Cause.ENDED_INSIDE_LINE if doing in ("recv_line", "lines") else Cause.ENDED_INSIDE
+    cause = inside if partial else Cause.ENDED_BETWEEN
     if found := _servers.told_of_client(case):
-        return Cause.ENDED_INSIDE, found.step
+        return cause, found.step
     if (wire := _wires.told(case)) is not None and wire.did_it:
-        return Cause.ENDED_INSIDE, wire.step
+        return cause, wire.step
     if (there := case.partner) is not None and _process.is_closed(there[1]):
         case.saw(f"the other end is {_process.called(there)}; {_process.closing(there[1])}", "Connection.closed_at")
     if not partial:
         return (
-            Cause.ENDED_INSIDE,
+            cause,
             "The peer finished where a message would begin: that is a usual end; let the loop end there",
         )
     if doing in ("recv_line", "recv_until", "lines") or expected is None:
@@ -295,13 +297,13 @@ def ended_inside(case: Case) -> Verdict:
             f"the separator {end!r}" if end and end != b"\n" else 'its newline, b"\\n"' if end else "its separator"
         )
         rest = ", or take the rest with recv_all()" if case.scene.ours else ""
-        return Cause.ENDED_INSIDE, f"The last message lacks {missing}: let the peer send it before it closes{rest}"
+        return cause, f"The last message lacks {missing}: let the peer send it before it closes{rest}"
     if doing == "recv_frame" and partial[:4].isalnum():
         return (
             Cause.WRONG_FRAMING,
             "Text stands where the length should: let the sender use send_frame(), or read with recv_line()",
         )
-    return Cause.ENDED_INSIDE, "Let the peer send all of it before it closes; or ask for less, if it never sends more"
+    return cause, "Let the peer send all of it before it closes; or ask for less, if it never sends more"
 
 
 def too_long(case: Case) -> Verdict:

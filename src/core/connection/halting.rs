@@ -64,9 +64,10 @@ impl Connection {
 
     /// The stream ended inside a frame.
     pub(super) fn cut_off(&self, doing: &str, framing: &impl Framing, partial: &[u8]) -> Error {
+        let (plural, are) = if partial.len() == 1 { ("", "it is") } else { ("s", "they are") };
         Error::Incomplete {
             message: format!(
-                "{doing}: {} after {} bytes, before {} had come whole; they are in .partial and still in the input \
+                "{doing}: {} after {} byte{plural}, before {} had come whole; {are} in .partial and still in the input \
                  buffer",
                 self.end_of_stream(),
                 partial.len(),
