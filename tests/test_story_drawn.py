@@ -4,6 +4,7 @@ little room.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -16,7 +17,7 @@ from serving import client_of
 from sleeping import sleeping_call
 from socklens import Story
 from socklens.display.ladder import layout
-from socklens.display.ladder_places import WIDEST, wide
+from socklens.display.ladder_places import WIDEST, Box, _inside, wide
 from socklens.display.ladder_svg import _legend, ladder_svg
 from socklens.story._cast import cast
 from socklens.story._ledger import ledger
@@ -75,6 +76,12 @@ def texts(svg: str) -> list[tuple[float, str, str]]:
     """Where each text stands, how it is anchored there, and its words."""
     found = [one for one in ET.fromstring(svg).iter() if one.tag.endswith("}text")]
     return [(float(one.get("x", "0")), one.get("text-anchor", "start"), "".join(one.itertext())) for one in found]
+
+
+def swift(story: Story) -> str:
+    """The drawing as if no call had waited: waits have words of their own."""
+    events = [replace(event, began=event.ended) for event in story.events]
+    return ladder_svg(layout(events, cast(events), ledger(events)), standalone=False)
 
 
 def test_a_chat_of_three_fits_a_cell(chat: Story) -> None:
@@ -206,11 +213,57 @@ def test_the_life_of_one_connection_fits_a_page_of_the_documentation() -> None:
         client.close()
         assert server.recv() == b""
         server.close()
-    swift = [replace(event, began=event.ended) for event in story.events]  # waits have words of their own
-    svg = ladder_svg(layout(swift, cast(swift), ledger(swift)), standalone=False)
+    svg = swift(story)
     least = re.search(r"min-width:(\d+)px", svg)
     assert least is not None
     assert int(least[1]) <= 737  # what furo leaves its text in a window of 1,280
+
+
+@pytest.mark.parametrize("sizes", [(3, 3, 5), (1,) * 3, (5, 700), (3, 3, 2, 4)])
+def test_how_much_each_of_several_sends_gave_one_recv_can_be_read(sizes: tuple[int, ...]) -> None:
+    with sl.record() as story:
+        client, server = sl.pair()
+        for number, count in enumerate(sizes):
+            (client.send if number % 2 else client.sendall)(b"x" * count)
+        server.recv_exactly(sum(sizes))
+        client.close()
+        server.close()
+    drawn = ET.fromstring(swift(story))
+    lines = [
+        tuple((float(one.get(x, "")), float(one.get(y, ""))) for x, y in (("x1", "y1"), ("x2", "y2")))
+        for one in drawn.iter()
+        if one.get("class") == "sl-bytes"
+    ]
+    told = [one for one in drawn.iter() if one.get("class") == "sl-seg" and re.fullmatch(r"\d+ B", one.text or "")]
+    assert [one.text for one in told] == [f"{count} B" for count in sizes]
+    boxes = []
+    for one in told:
+        x, y, half = float(one.get("x", "")), float(one.get("y", "")), wide(one.text or "") / 2
+        boxes.append(Box(x - half, y - 9, x + half, y + 1))
+    assert not any(one.overlap(other) for one, other in itertools.combinations(boxes, 2))
+    for own, box in enumerate(boxes):
+        assert not any(_inside(box, (line[0], line[1])) for other, line in enumerate(lines) if other != own)
+
+
+def test_the_last_columns_words_are_not_cut_where_there_is_room() -> None:
+    with sl.record() as story, sl.listen() as lis:
+        ends = []
+        for _ in range(2):
+            ends.append((sl.connect(lis.local_addr), lis.accept(timeout=20)))
+            for one, other in (ends[-1], ends[-1][::-1]):
+                one.sendall(b"welcome\n")
+                assert other.recv_line(timeout=20) == b"welcome\n"
+        for one, other in ends:
+            one.close()
+            other.close()
+    drawn = swift(story)
+    assert float(ET.fromstring(drawn).get("width", "0")) <= WIDEST
+    _, _, words = max(one for one in texts(drawn) if one[2].startswith("recv_line"))
+    assert words == r'recv_line 8 B "welcome\n"'
+
+
+def test_a_few_letters_of_the_bytes_are_no_use(chat: Story) -> None:
+    assert not [words for _, _, words in texts(drawing(chat)) if re.search(r' B ("..?)?…$', words)]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")

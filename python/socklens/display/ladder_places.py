@@ -4,8 +4,9 @@ way. Pure. A browser's font is not known here, so widths are those of a wide one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .escape import cells
 from .ladder import Column, Layout, Mark
@@ -19,10 +20,17 @@ WIDEST = 1080
 _ROOM = 124  # for a call's words, at the least: "server send 46 B"
 _LONGEST = 300
 _SAYS_WHY = 540  # for those of one that failed
+_AT_EDGE = 60  # so much more for the first and the last column, whose words cannot go on over a lifeline
 _HALF = 104  # between an end and the listener beside it: "SYN+ACK" has its place there
 _TIGHT = 90
+_HIDDEN = 0.3
+"""Of an arrow's words, at the most, behind others: else they are left out."""
 _NARROW = frozenset("iljtfrI.,:;'|!()[] \\/")
 _WIDE = frozenset("mwMW@%—…→←")
+
+
+Point: TypeAlias = tuple[float, float]
+_Line: TypeAlias = tuple[Point, Point]
 
 
 class Box(NamedTuple):
@@ -90,14 +98,24 @@ def places(layout: Layout) -> tuple[list[int], list[int], int]:
     for i, column in enumerate(layout.columns[:-1]):
         if column.role == "listener" and layout.columns[i + 1].role == "accepted":
             rooms[i] = min(rooms[i], _TIGHT + _TIGHT // 2 - 8)
+    wanted = tuple(rooms)
     xs, width = _stand(layout.columns, rooms, _HALF)
     # What went wrong is the last to be cut.
     why = {mark.column for mark in layout.marks if mark.kind == "error"}
+    edges = (0, len(rooms) - 1)
     for kept in (why, set[int]()):
         most = max((room for i, room in enumerate(rooms) if i not in kept), default=_ROOM)
-        while width > WIDEST and most > _ROOM:
-            most = max(most - 10, _ROOM)
-            rooms = [room if i in kept else min(room, most) for i, room in enumerate(rooms)]
+        while width > WIDEST and most > _ROOM - _AT_EDGE:
+            most -= 10
+            rooms = [
+                room if i in kept else min(room, max(most + (_AT_EDGE if i in edges else 0), _ROOM))
+                for i, room in enumerate(rooms)
+            ]
+            xs, width = _stand(layout.columns, rooms, _TIGHT)
+    # Some pixels are left over at the end.
+    for i in reversed(range(len(rooms))):
+        if rooms[i] < wanted[i] and width < WIDEST:
+            rooms[i] = min(wanted[i], rooms[i] + WIDEST - width)
             xs, width = _stand(layout.columns, rooms, _TIGHT)
     return xs, rooms, width
 
@@ -121,36 +139,59 @@ def _stand(columns: Sequence[Column], rooms: Sequence[int], half: int) -> tuple[
 
 
 class Words:
-    """What is written already, so that the next words find a free place."""
+    """What is written and drawn already, so that the next words find a free place."""
 
     def __init__(self) -> None:
         self._rows: dict[int, list[Box]] = {}
+        self._lines: dict[int, list[_Line]] = {}
 
     def write(self, box: Box) -> None:
         """Takes a place."""
         for band in _bands(box):
             self._rows.setdefault(band, []).append(box)
 
-    def beside(
-        self, start: tuple[float, float], end: tuple[float, float], text: str, first: float
-    ) -> tuple[float, float]:
-        """The middle of the foot of some words along an arrow, at `first` of its length if that is free."""
+    def draw(self, start: Point, end: Point) -> None:
+        """Draws a line."""
+        low, high = sorted((start[1], end[1]))
+        for band in _bands(Box(0, low, 0, high)):
+            self._lines.setdefault(band, []).append((start, end))
+
+    def beside(self, start: Point, end: Point, text: str, first: float) -> Point | None:
+        """The middle of the foot of some words along an arrow, at `first` of its length if that is free; None if other words are
+        everywhere.
+        """
         half = wide(text) * 11 / 24 + 2
-        best, least = (0.0, 0.0), float("inf")
+        best, least = Box(0, 0, 0, 0), (float("inf"), float("inf"))
         for at in (first, 0.5, 0.35, 0.65, 0.2, 0.8):
             x, y = start[0] + (end[0] - start[0]) * at, start[1] + (end[1] - start[1]) * at
             for foot in (y - 4, y + 13):
                 box = Box(x - half, foot - 10, x + half, foot + 2)
-                covered = sum(box.overlap(other) for band in _bands(box) for other in self._rows.get(band, ()))
-                if covered < least:
-                    best, least = (x, foot), covered
-                if not covered:
-                    break
-            if not least:
+                bands = tuple(_bands(box))
+                covered = sum(box.overlap(other) for band in bands for other in self._rows.get(band, ()))
+                crossed = {line for band in bands for line in self._lines.get(band, ()) if line != (start, end)}
+                ill = covered, sum(_inside(box, line) for line in crossed)
+                if ill < least:
+                    best, least = box, ill
+            if not any(least):
                 break
-        x, foot = best
-        self.write(Box(x - half, foot - 10, x + half, foot + 2))
-        return best
+        if least[0] > _HIDDEN * (best.right - best.left) * (best.bottom - best.top):
+            return None
+        self.write(best)
+        return (best.left + best.right) / 2, best.bottom - 2
+
+
+def _inside(box: Box, line: _Line) -> float:
+    """How many pixels of a line are in a box (Liang and Barsky)."""
+    (x, y), (to_x, to_y) = line
+    enter, leave = 0.0, 1.0
+    for start, way, low, high in ((x, to_x - x, box.left, box.right), (y, to_y - y, box.top, box.bottom)):
+        if not way:
+            if not low < start < high:
+                return 0.0
+            continue
+        one, other = sorted(((low - start) / way, (high - start) / way))
+        enter, leave = max(enter, one), min(leave, other)
+    return max(0.0, leave - enter) * math.dist(*line)
 
 
 def _bands(box: Box) -> Iterator[int]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_LISTED = 20
 _MOST_DETAILS = 80
 _AT_ONCE = 8  # folded rows that are listed; more of them wait behind one line
+_FEW = 4  # with the quote before them and the ellipsis behind
 _FARTHEST = 600  # pixels
 _LINE = 17  # pixels, of the legend
 _LEAST = 0.87  # of a drawing's own width: letters of 10.5 px, with which a chat of three fits a notebook's cell
@@ -43,11 +44,18 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     if standalone:
         parts.append(f'<style>{css()}</style><rect width="100%" height="100%" style="fill:var(--sl-paper)"/>')
     parts += _lifelines(layout, xs)
-    fans = Counter(arrow.start for arrow in layout.arrows if arrow.line == "bytes")
+    fans = Counter(place for a in layout.arrows if a.line == "bytes" for place in (("from", a.start), ("to", a.end)))
     words = Words()
+    for arrow in layout.arrows:
+        if arrow.end[0] is not None:
+            words.draw(*_ends(arrow, xs))
     marks = [_mark(mark, layout.columns, xs, rooms, width, words) for mark in layout.marks]
     marks += [_left(arrow, layout.columns, xs, words) for arrow in layout.arrows if arrow.end[0] is None]
-    arrows = [_arrow(a, xs, fans[a.start] > 1, words) for a in layout.arrows if a.end[0] is not None]
+    arrows = [
+        _arrow(a, xs, fans["from", a.start] > 1, fans["to", a.end] > 1, words)
+        for a in layout.arrows
+        if a.end[0] is not None
+    ]
     parts += [line for line, _ in arrows]
     parts += marks
     parts += [text for _, text in arrows]
@@ -168,6 +176,9 @@ def _written(mark: Mark, room: int, edge: int) -> tuple[str, float]:
     text = fit(mark.text, room - of_state)
     if text.endswith("…"):
         text = fit(mark.text.partition(" [")[0], max(room, min(edge, _FARTHEST)))
+        what, _, letters = text.partition(" B ")
+        if letters and len(letters) < _FEW:  # of the bytes some letters or none
+            text = f"{what} B"
     return text, of_state
 
 
@@ -210,13 +221,18 @@ def _left(arrow: Arrow, columns: Sequence[Column], xs: Sequence[int], words: Wor
     )
 
 
-def _arrow(arrow: Arrow, xs: Sequence[int], in_a_fan: bool, words: Words) -> tuple[str, str]:
-    """Its line, and its words."""
+def _ends(arrow: Arrow, xs: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where an arrow that arrives begins and ends."""
     assert arrow.end[0] is not None
-    x1, y1, x2, y2 = xs[arrow.start[0]], y_of(arrow.start[1]), xs[arrow.end[0]], y_of(arrow.end[1])
-    dim = "" if arrow.line == "bytes" else "-dim"
+    x1, x2 = xs[arrow.start[0]], xs[arrow.end[0]]
     way = 1 if x2 >= x1 else -1
-    x1, x2 = x1 + 7 * way, x2 - 7 * way
+    return (x1 + 7 * way, y_of(arrow.start[1])), (x2 - 7 * way, y_of(arrow.end[1]))
+
+
+def _arrow(arrow: Arrow, xs: Sequence[int], fans_out: bool, fans_in: bool, words: Words) -> tuple[str, str]:
+    """Its line, and its words, if there is a place for them."""
+    (x1, y1), (x2, y2) = _ends(arrow, xs)
+    dim = "" if arrow.line == "bytes" else "-dim"
     long = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
     dx, dy = (x2 - x1) / long, (y2 - y1) / long
     tip = " ".join(
@@ -228,10 +244,15 @@ def _arrow(arrow: Arrow, xs: Sequence[int], in_a_fan: bool, words: Words) -> tup
         )
     )
     # Where other arrows are far: those of one send at their heads, those into one recv at their feet.
-    first = 0.82 if in_a_fan else 0.3 if abs(y2 - y1) > ROW else 0.5
-    tx, ty = words.beside((x1, y1), (x2, y2), arrow.text, first)
+    first = 0.82 if fans_out else 0.18 if fans_in else 0.3 if abs(y2 - y1) > ROW else 0.5
+    place = words.beside((x1, y1), (x2, y2), arrow.text, first)
     line = f'<line class="sl-{arrow.line}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/><polygon class="sl-tip{dim}" points="{tip}"/>'
-    return line, f'<text class="sl-seg" x="{tx:.0f}" y="{ty:.0f}" text-anchor="middle">{_t(arrow.text)}</text>'
+    if place is None:
+        return line, ""
+    return (
+        line,
+        f'<text class="sl-seg" x="{place[0]:.0f}" y="{place[1]:.0f}" text-anchor="middle">{_t(arrow.text)}</text>',
+    )
 
 
 # -- what was folded
