@@ -143,7 +143,7 @@ class Words:
 
     def __init__(self) -> None:
         self._rows: dict[int, list[Box]] = {}
-        self._lines: dict[int, list[_Line]] = {}
+        self._lines: dict[int, list[tuple[float, float, _Line]]] = {}
 
     def write(self, box: Box) -> None:
         """Takes a place."""
@@ -152,9 +152,13 @@ class Words:
 
     def draw(self, start: Point, end: Point) -> None:
         """Draws a line."""
-        low, high = sorted((start[1], end[1]))
+        (x, y), (to_x, to_y) = start, end
+        low, high = sorted((y, to_y))
         for band in _bands(Box(0, low, 0, high)):
-            self._lines.setdefault(band, []).append((start, end))
+            # From where to where it goes in this row: most lines are ruled out by that.
+            ys = (max(low, band * ROW), min(high, (band + 1) * ROW))
+            one, other = (x + (to_x - x) * (at - y) / (to_y - y) for at in ys) if to_y != y else (x, to_x)
+            self._lines.setdefault(band, []).append((min(one, other), max(one, other), (start, end)))
 
     def beside(self, start: Point, end: Point, text: str, first: float) -> Point | None:
         """The middle of the foot of some words along an arrow, at `first` of its length if that is free; None if other words are
@@ -168,7 +172,14 @@ class Words:
                 box = Box(x - half, foot - 10, x + half, foot + 2)
                 bands = tuple(_bands(box))
                 covered = sum(box.overlap(other) for band in bands for other in self._rows.get(band, ()))
-                crossed = {line for band in bands for line in self._lines.get(band, ()) if line != (start, end)}
+                if covered > least[0]:
+                    continue
+                crossed = {
+                    line
+                    for band in bands
+                    for low, high, line in self._lines.get(band, ())
+                    if low < box.right and high > box.left and line != (start, end)
+                }
                 ill = covered, sum(_inside(box, line) for line in crossed)
                 if ill < least:
                     best, least = box, ill
