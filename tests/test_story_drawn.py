@@ -141,11 +141,20 @@ def test_what_failed_is_written_out_beside_one_client_too() -> None:
 
 
 def test_how_many_a_folded_row_has_is_written_out(thousands: Story) -> None:
-    shown = [(x, words) for x, _, words in texts(drawing(thousands)) if words.startswith("server send × ")]
+    shown = [(x, words) for x, _, words in texts(drawing(thousands)) if re.match(r"server send [\d,]+ times", words)]
     last = max(x for x, _ in shown)
     inner = [words for x, words in shown if x < last]  # those of the last lifeline have the edge beside them
     assert inner
-    assert all(re.fullmatch(r"server send × [\d,]+, [\d.]+ K?B", words) for words in inner)
+    assert all(re.fullmatch(r"server send [\d,]+ times, [\d.]+ K?B", words) for words in inner)
+
+
+def test_a_cross_is_a_failure_and_nothing_else(thousands: Story, chat: Story) -> None:
+    for story, count in ((thousands, True), (chat, any(len(mark.numbers) > 1 for mark in chat._layout().marks))):
+        for form in (story.to_svg(), story.to_html()):
+            assert ("9 times: so many calls in one row" in form) == count
+            assert form.count("×") == form.count("× fails") > 0
+        assert "×" not in story.to_text()
+    assert 'rows: "times" tells how many are in one' in str(thousands)
 
 
 def test_folded_rows_wait_behind_one_line(thousands: Story) -> None:

@@ -129,7 +129,7 @@ def layout(events: Sequence[Event], actors: Mapping[int, Actor], ledger: Ledger,
     if lost:
         notes.append(f"{lost:,} earlier calls were dropped, because more were made than the recording keeps")
     if len(items) < len(shown):
-        notes.append(f"{len(shown):,} calls are drawn in {len(items):,} rows: × tells how many are in one")
+        notes.append(f'{len(shown):,} calls are drawn in {len(items):,} rows: "times" tells how many are in one')
     marks = _marks(items, place)
     arrows = [*_bytes(ledger, of_event, place), *_inferred(items, actors, place)]
     failed = sum(event.call == _HANDLER for event in events)
@@ -305,7 +305,7 @@ def _text(events: Sequence[Event]) -> str:
     words = [escape(event.call)]
     count = sum(one.count or 0 for one in events)
     if len(events) > 1:
-        words.append(f"× {len(events):,}{',' if count else ''}")
+        words.append(f"{len(events):,} times{',' if count else ''}")
     if count:
         words.append(size(count))
         if len(events) == 1 and event.head:

@@ -133,6 +133,8 @@ def _legend(layout: Layout) -> list[str]:
         "solid arrows: bytes, from send to recv",
         "causes stand above their effects, with the times as measured",
     ]
+    if any(len(mark.numbers) > 1 for mark in layout.marks):
+        words.append("9 times: so many calls in one row")
     if any(arrow.line == "inferred" for arrow in layout.arrows):
         words.append("dashed: inferred, nobody saw these segments")
     return words
