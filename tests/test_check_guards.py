@@ -590,7 +590,7 @@ def test_who_takes_all_memory_is_stopped_and_told_so(monkeypatch: pytest.MonkeyP
 def takes_all_in_small_pieces(port: int) -> None:
     kept: list[object] = []
     while True:
-        kept = [kept, bytes(100)]
+        kept = [kept, bytes(400)]
 
 
 @contextlib.contextmanager
@@ -620,7 +620,7 @@ def test_a_lower_limit_that_was_there_stays_and_is_told(kind: str) -> None:
         conn.recv_line()
         return resource.getrlimit(getattr(resource, kind))[0]
 
-    with limited(kind, 200 << 20) as soft:
+    with limited(kind, 150 << 20) as soft:
         passes(sl.check.client(ask, DIALOGUE, returns=soft))
         for target in (takes_all, takes_all_in_small_pieces, takes_all_for_a_client):
             result = sl.check.echo_server(target)

@@ -187,13 +187,16 @@ def _called(target: Function, given: dict[str, object], keep: Callable[[object],
         if inspect.iscoroutine(value):
             value = asyncio.run(value)
     except BaseException as error:  # SystemExit and whatever else: it is told, and ends this process at the most
-        with _memory.last_words(error):
+        _memory.let_go()
+        try:
             if not isinstance(error, SystemExit):
                 # Of a recursion that took all memory only the last frames: there are millions.
                 most = -_FRAMES if isinstance(error, MemoryError) else None
                 trace = error.__traceback__ and error.__traceback__.tb_next
                 traceback.print_exception(type(error), error, trace, most)
             return ending_of(target.function, error)
+        finally:
+            _memory.set_aside()
     if keep is not None:
         keep(value)
     _kept.append(value)

@@ -6,23 +6,25 @@ starting that reserve far more than they use, as those with AddressSanitizer do.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 ROOM = 2 << 30
 """Bytes: for 50 clients, each with two threads whose stacks have 8 MiB, it is more than enough."""
 WORDS = f"a check lets a program take {ROOM >> 30} GiB of memory, and no more"
 
-_FOR_LAST_WORDS = 256 << 20  # bytes more, to tell what has happened
+_FOR_LAST_WORDS = 32 << 20  # bytes of it, to tell what has happened
 _PAUSE = 0.05  # seconds between two looks
 _REST = 4  # times as long as a look that took long, so that looking is not what the machine does
 _PROC = Path("/proc")
 
 
 _words = ""
+_kept: list[mmap.mmap] = []
 
 
 def limit() -> None:
@@ -41,7 +43,9 @@ def limit() -> None:
         if soft != resource.RLIM_INFINITY and soft < most:
             most, _words = soft, f"a limit from before the check lets this process have {soft >> 20:,} MiB ({name})"
     if _words == WORDS:
-        _allow(most)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    set_aside()
 
 
 def words() -> str:
@@ -49,29 +53,16 @@ def words() -> str:
     return _words
 
 
-@contextlib.contextmanager
-def last_words(error: BaseException) -> Iterator[None]:
-    """Some memory more while an exception is told, if it is about memory: what its frames hold is not free yet."""
-    import resource
-
-    if not isinstance(error, MemoryError) or _words != WORDS:
-        yield
-        return
-    now = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    _allow(now + _FOR_LAST_WORDS)
-    try:
-        yield
-    finally:
-        _allow(now)
+def let_go() -> None:
+    """Some memory more to tell an exception with: what its frames hold is not free yet. To call this takes none."""
+    _kept.clear()
 
 
-def _allow(most: int) -> None:
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    if hard == resource.RLIM_INFINITY or most < hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+def set_aside() -> None:
+    """Sets that memory aside again, under whatever limit there is. It takes none of the machine's until it is written to."""
+    if _words and not _kept:
+        with contextlib.suppress(OSError):
+            _kept.append(mmap.mmap(-1, _FOR_LAST_WORDS, flags=mmap.MAP_PRIVATE))
 
 
 def _data() -> int | None:

@@ -65,9 +65,12 @@ def ending_of(function: Callable[..., object], error: BaseException) -> Ending:
 
 
 def _told(function: Callable[..., object], error: BaseException, tell: Callable[[Ending], None]) -> None:
-    if not isinstance(error, ClosedError):  # the check's own end
-        with _memory.last_words(error):
+    _memory.let_go()
+    try:
+        if not isinstance(error, ClosedError):  # the check's own end
             tell(ending_of(function, error))
+    finally:
+        _memory.set_aside()
 
 
 def _closed(given: list[object]) -> None:
