@@ -360,7 +360,9 @@ class TestWhatWasUnderWay:
                 eventually(lambda: "recv_line" in calls(story))
                 with sl.connect(server.local_addr):
                     eventually(lambda: "accept" in calls(story))
-        assert last(story, "recv_line").began is None
+        # The second client's may have ended within the story too, with nothing.
+        (event,) = [event for event in story.events if event.call == "recv_line" and event.count]
+        assert event.began is None
         assert story.ledger().taken == 5
 
     def test_a_send_that_waited_for_its_reader(self, in_thread: Callable[..., Future[Any]]) -> None:
