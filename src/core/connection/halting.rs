@@ -52,9 +52,10 @@ impl Connection {
             (Halt::Stop(Stop::TimedOut), Some((count, bytes))) => {
                 let seconds = wait.deadline.timeout().as_secs().unwrap_or(f64::INFINITY);
                 let hint = framing.hint();
+                let (plural, have, are) = if count == 1 { ("", "has", "is") } else { ("s", "have", "are") };
                 Error::TimedOut(format!(
-                    "{doing} on {self} timed out after {seconds} s: {} has not come whole; {count} bytes have, and are still in the input buffer: \
-                     {bytes}{hint}",
+                    "{doing} on {self} timed out after {seconds} s: {} has not come whole; {count} byte{plural} {have}, and {are} still in the \
+                     input buffer: {bytes}{hint}",
                     framing.name()
                 ))
             }
