@@ -1,13 +1,39 @@
-"""What the tests of checks share: a verdict, and the evidence that it has to name."""
+"""What the tests of checks share: programs that are right, a verdict, and the evidence that it has to name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import socklens as sl
 from socklens.check import Mistake, Outcome, Result
 
 Program = Callable[..., Any]
+
+DIALOGUE = [(b"time?\n", b"12:30\n")]
+"""What a client that is checked says, and hears."""
+
+
+def echo(conn: sl.Connection) -> None:
+    """A handler that is right."""
+    while data := conn.recv():
+        conn.sendall(data)
+
+
+def serve(host: str, port: int) -> None:
+    """The same as a program."""
+    sl.Server(echo, host, port).start().join()
+
+
+def returning(value: object) -> Program:
+    """A client that holds the dialogue, and returns this."""
+
+    def ask(conn: sl.Connection) -> object:
+        conn.sendall(b"time?\n")
+        conn.recv_line()
+        return value
+
+    return ask
 
 
 def passes(result: Result) -> None:

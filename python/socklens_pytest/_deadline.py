@@ -134,7 +134,7 @@ class Deadlines:
         finally:
             watch.disarm()
             self._watch = None
-            if watch.told and watch.has_waiters():
+            if watch.told:
                 watch.close()
         if watch.told:
             pytest.fail(watch.told, pytrace=False)  # it went on
@@ -154,10 +154,6 @@ class _Watch:
     def tell(self) -> None:
         """Looks where everything stands; the first look counts, since the sockets are closed after it."""
         self.told = self.told or "\n".join(_scene(self._seconds, self._own.now()))
-
-    def has_waiters(self) -> bool:
-        """Whether anything of the test's may still wait: threads of its own. Where there are none, its sockets are left to their owners."""
-        return bool(self._own.now().since(self._before).threads)
 
     def close(self) -> None:
         """Closes what this stage of the test has opened, so that threads that wait for it end; fixtures close theirs themselves.
