@@ -1,16 +1,17 @@
 //! A relay with nothing to do stands still, whatever has become of its connections: it is told of nothing twice, and wakes for nothing.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::{Desk, Settings, open};
+use super::tests::before_a_target;
+use super::{Desk, Settings};
 use crate::core::wait::Interrupted;
-use crate::core::{Listener, Listening, Patience, Timeout, Uninterrupted, Wait};
+use crate::core::{Patience, Uninterrupted};
 
 /// Turns that are few: a relay that does not stand still makes tens of thousands in a second.
 const FEW: usize = 500;
@@ -35,14 +36,9 @@ impl Patience for Counting {
 
 /// Both ends of a connection through a relay that closes it after its first byte, from which on they are left alone.
 fn after_a_close(then: impl FnOnce(TcpStream, TcpStream, &Desk)) -> usize {
-    let target = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut patience = Uninterrupted;
-    let mut wait = Wait::new(Timeout::Forever, &mut patience);
-    let listener = Arc::new(Listener::bind("127.0.0.1", 0, &Listening::default(), &mut wait).unwrap());
-    let address = listener.local_addr();
     let mut settings = Settings::default();
     settings.mischief[0].close_at = Some(1);
-    let (desk, relay) = open(listener, vec![target.local_addr().unwrap()], 7, settings).unwrap();
+    let (target, address, desk, relay) = before_a_target(settings);
     let turns = Arc::new(AtomicUsize::new(0));
     let mut counting = Counting(Arc::clone(&turns));
     let running = std::thread::spawn(move || relay.run(&mut counting));
@@ -53,8 +49,8 @@ fn after_a_close(then: impl FnOnce(TcpStream, TcpStream, &Desk)) -> usize {
     let mut space = [0; 10];
     assert_eq!((client.read(&mut space).unwrap(), server.read(&mut space).unwrap(), server.read(&mut space).unwrap()), (0, 1, 0));
     then(client, server, &desk);
-    desk.stop(&mut patience);
-    desk.join(Duration::from_secs(10), &mut patience).unwrap();
+    desk.stop(&mut Uninterrupted);
+    desk.join(Duration::from_secs(10), &mut Uninterrupted).unwrap();
     running.join().unwrap();
     turns.load(Relaxed)
 }

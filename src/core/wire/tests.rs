@@ -2,7 +2,7 @@
 //! settings, bytes and times give the same steps. And a relay on real sockets, without Python.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -272,16 +272,22 @@ fn random_sizes_are_small_as_often_as_large() {
     assert!(sizes.iter().filter(|&&size| size > 256).count() > 150);
 }
 
-#[test]
-fn a_relay_on_real_sockets() {
+/// A relay that does not run yet: its target, where it listens, and its two halves.
+pub(super) fn before_a_target(settings: Settings) -> (TcpListener, SocketAddr, Arc<Desk>, Relay) {
     let target = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut patience = Uninterrupted;
     let mut wait = Wait::new(Timeout::Forever, &mut patience);
     let listener = Arc::new(Listener::bind("127.0.0.1", 0, &Listening::default(), &mut wait).unwrap());
     let address = listener.local_addr();
+    let (desk, relay) = open(listener, vec![target.local_addr().unwrap()], 7, settings).unwrap();
+    (target, address, desk, relay)
+}
+
+#[test]
+fn a_relay_on_real_sockets() {
     let mut settings = Settings::default();
     settings.mischief[Direction::ToServer as usize].split = Split::Sizes(vec![2]);
-    let (desk, relay) = open(listener, vec![target.local_addr().unwrap()], 7, settings).unwrap();
+    let (target, address, desk, relay) = before_a_target(settings);
     let running = std::thread::spawn(move || relay.run(&mut Uninterrupted));
 
     let mut client = TcpStream::connect(address).unwrap();
@@ -304,8 +310,8 @@ fn a_relay_on_real_sockets() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "answer");
-    desk.stop(&mut patience);
-    desk.join(Duration::from_secs(10), &mut patience).unwrap();
+    desk.stop(&mut Uninterrupted);
+    desk.join(Duration::from_secs(10), &mut Uninterrupted).unwrap();
     assert!(desk.is_over());
     running.join().unwrap();
     let (events, lost) = desk.events();
@@ -316,10 +322,8 @@ fn a_relay_on_real_sockets() {
 
 /// What nobody runs comes never round.
 fn a_relay_that_stands_still() -> (Arc<Desk>, Relay) {
-    let mut patience = Uninterrupted;
-    let mut wait = Wait::new(Timeout::Forever, &mut patience);
-    let listener = Arc::new(Listener::bind("127.0.0.1", 0, &Listening::default(), &mut wait).unwrap());
-    open(listener, vec!["127.0.0.1:9".parse().unwrap()], 7, Settings::default()).unwrap()
+    let (_target, _, desk, relay) = before_a_target(Settings::default());
+    (desk, relay)
 }
 
 #[test]
