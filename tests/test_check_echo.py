@@ -231,6 +231,11 @@ def sends_str(conn: sl.Connection) -> None:
         conn.sendall(str(data).encode())
 
 
+def strips(conn: sl.Connection) -> None:
+    while data := conn.recv():
+        conn.sendall(data.strip())
+
+
 def raises(conn: sl.Connection) -> None:
     conn.sendall(conn.recv() / 2)  # type: ignore[operator, arg-type]
 
@@ -322,6 +327,7 @@ def keeps_threads(conn: sl.Connection) -> None:
         (ascii_only, Mistake.TEXT_ONLY, "this text in UTF-8 was not"),
         (text_only, Mistake.TEXT_ONLY, "the bytes 0 to 255"),
         (sends_str, Mistake.SENDS_REPR, "the text that Python shows"),
+        (strips, Mistake.STRIPS, "only white space is missing"),
         (raises, Mistake.RAISES, "`conn.sendall(conn.recv() / 2)"),
         (never_closes, Mistake.NEVER_CLOSES, "CLOSE_WAIT"),
         (goes_on_after_the_end, Mistake.END_NOT_SEEN, "recv() returns b'' again and again"),

@@ -95,6 +95,7 @@ def _one_line(conn: sl.Connection) -> list[str]:
         (lambda conn: _all_of(conn).splitlines(), ["There are bytes in your list"]),
         (lambda conn: _all_of(conn).decode().split(), ["drei"]),
         (lambda conn: [line for line in _all_of(conn).decode().split("\n") if line], ["the empty line is a message"]),
+        (lambda conn: [line.decode().strip() for line in conn.lines()], ["the blanks around a text belong to it"]),
         (_one_line, ["after that more came"]),
         (_lines_of_first_recv, ["after that more came"]),
         (_never_stops, ["had not returned", "The client has finished"]),

@@ -36,7 +36,7 @@ def fate(check: Check, seconds: float = _FATE) -> Ending | None:
 
 def no_answer(check: Check, missed: Missed, before: str = "") -> Failed:
     """Why a client that asked got no answer, or a wrong one. `before` says what had worked before, to begin the sentence with."""
-    said = f"{before}, but " if before else ""
+    said = "" if not before else f"{before}: " if ", but " in before else f"{before}, but "
     if missed.what in (What.END, What.RESET, What.REFUSED):
         ended = fate(check)
         if ended is not None:
@@ -84,6 +84,9 @@ def _other_bytes(missed: Missed, said: str) -> Failed:
             return because(missed, f"{said}it sent the text that Python shows for the bytes", Mistake.SENDS_REPR)
         if got.rstrip(b"\n") == repr(bytearray(wanted)).encode():
             return because(missed, f"{said}it sent the text that Python shows for the bytes", Mistake.SENDS_REPR)
+        # In pieces, each of them is stripped.
+        if got.split() and len(got) < len(wanted) and b"".join(got.split()) == b"".join(wanted.split()):
+            return because(missed, f"{said}only white space is missing in the answer", Mistake.STRIPS)
     return because(missed, f"{said}it answered with other bytes")
 
 

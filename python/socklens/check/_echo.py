@@ -43,11 +43,12 @@ class _Echo(Stream):
         """All bytes that there are, most of which are no text; and some that look like nothing when they are stripped."""
         peer = self.client()
         try:
-            for data in (b" ", b"\n", b"\r\n", b"\0"):
+            for data in (b"  spaces around ", b" ", b"\n", b"\r\n", b"\0"):
                 peer.deliver(data)
                 peer.expect(data)
         except Missed as missed:
-            raise no_answer(self.check, missed, f"text was sent back, but not {data!r} alone") from None
+            alone = "" if data.strip() else " alone"
+            raise no_answer(self.check, missed, f"text was sent back, but not {data!r}{alone}") from None
         data = bytes(range(256))
         try:
             peer.send(data)

@@ -30,6 +30,7 @@ class Mistake(Enum):
     SPLITS_CHARACTERS = "a character is decoded before all its bytes have come"
     TEXT_ONLY = "bytes that are not plain text do not get through"
     SENDS_REPR = "bytes are turned into text with str(), and sent like that"
+    STRIPS = "white space is taken away, as strip() does, although it belongs to what was sent"
     CLOSES_EARLY = "it closes the connection before it has answered"
     NEVER_CLOSES = "it never closes the connection of a client that has finished"
     END_NOT_SEEN = "it goes on reading after recv() has returned b''"
@@ -71,6 +72,7 @@ _ADVICE = {
     Mistake.SPLITS_CHARACTERS: "Decode whole messages, not what one recv() returned; what is only passed on need not be decoded.",
     Mistake.TEXT_ONLY: "Do not decode what is only passed on; where text is meant, say which encoding, usually UTF-8.",
     Mistake.SENDS_REPR: "Turn text into bytes with .encode(), and bytes into text with .decode(); str(data) is how Python shows it.",
+    Mistake.STRIPS: "Send back what came. Where only a line's end is to go, .removesuffix(b'\\n') takes that and nothing else.",
     Mistake.CLOSES_EARLY: "Close the connection when recv() has returned b'', not before.",
     Mistake.NEVER_CLOSES: "When recv() returns b'' the client has finished: leave the loop and close() this client's socket.",
     Mistake.END_NOT_SEEN: "b'' from recv() is the end of the stream, and is returned for ever: leave the loop there.",

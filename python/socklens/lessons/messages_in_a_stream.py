@@ -114,8 +114,8 @@ split_letter = Prediction(
 
 # ── read_lines: every message up to the end of the stream ─────────────────────────────────────────────────────────────
 
-_LINES = ["grüße", "zwei", "", "drei ✓"]
-_LINE_PIECES = (b"gr\xc3", b"\xbc\xc3\x9fe", b"\nzwei\n\ndr", b"ei \xe2\x9c", b"\x93\n")
+_LINES = ["grüße", "  zwei ", "", "drei ✓"]
+_LINE_PIECES = (b"gr\xc3", b"\xbc\xc3\x9fe", b"\n  zwei \n\ndr", b"ei \xe2\x9c", b"\x93\n")
 
 
 def _judge_read_lines(function: object) -> str:
@@ -170,6 +170,8 @@ def _off_lines(came: list[str], pieces: tuple[bytes, ...]) -> str:
         return f"{told}: that is what each `recv` returned. A message ends at a newline, wherever a `recv` ends."
     if [line.rstrip("\n") for line in came] == _LINES:
         return f"{told}: the newline is the border between messages, and belongs to none of them."
+    if [line.strip() for line in came] == [line.strip() for line in _LINES]:
+        return f"{told}: the blanks around a text belong to it. `strip()` takes those as well; `removesuffix` only the newline."
     if came == [*_LINES, ""]:
         return f"{told}: after the last newline there is no further message, though `split` leaves an empty text there."
     if came == [line for line in _LINES if line]:
