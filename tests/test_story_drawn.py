@@ -67,9 +67,16 @@ def thousands() -> Story:
 
 
 def drawing(story: Story) -> str:
+    """What a cell shows, one above the other: the lifelines' names, and the calls."""
     found = re.search(r"<svg.*</svg>", story._repr_html_(), re.DOTALL)
     assert found is not None
-    return found[0]
+    return f"<div>{found[0]}</div>"
+
+
+def width_of(drawn: str) -> float:
+    """In pixels; of two drawings, the one that both have."""
+    (width,) = {one.get("width", "0") for one in ET.fromstring(drawn).iter() if one.tag.endswith("}svg")}
+    return float(width)
 
 
 def texts(svg: str) -> list[tuple[float, str, str]]:
@@ -81,7 +88,7 @@ def texts(svg: str) -> list[tuple[float, str, str]]:
 def swift(story: Story) -> str:
     """The drawing as if no call had waited: waits have words of their own."""
     events = [replace(event, began=event.ended) for event in story.events]
-    return ladder_svg(layout(events, cast(events), ledger(events)), standalone=False)
+    return f"<div>{ladder_svg(layout(events, cast(events), ledger(events)), standalone=False)}</div>"
 
 
 def test_a_chat_of_three_fits_a_cell(chat: Story) -> None:
@@ -96,7 +103,7 @@ def test_a_chat_of_three_fits_a_cell(chat: Story) -> None:
 def test_no_words_leave_the_drawing(name: str, request: pytest.FixtureRequest) -> None:
     story = request.getfixturevalue(name)
     for svg in (drawing(story), story.to_svg()):
-        width = float(ET.fromstring(svg).get("width", "0"))
+        width = width_of(svg)
         for x, anchor, words in texts(svg):
             long = wide(words)
             left = {"start": x, "middle": x - long / 2, "end": x - long}[anchor]
@@ -122,7 +129,23 @@ def test_a_page_shows_the_whole_drawing(thousands: Story) -> None:
     assert "sl-page" not in thousands._repr_html_().partition("</style>")[2]
     page = thousands.to_html()
     assert '<body class="socklens-story sl-page"' in page
-    assert ".socklens-story.sl-page .sl-scroll { max-height: none; }" in page
+    assert ".socklens-story.sl-page .sl-scroll { max-height: none; overflow: visible; }" in page
+
+
+def test_the_names_stay_in_sight(chat: Story) -> None:
+    names, calls = ET.fromstring(drawing(chat))
+    assert "sl-names" in names.get("class", "")
+    assert ".sl-names { position: sticky; top: 0;" in chat._repr_html_()
+    who = chat._layout().columns
+    assert [words for _, _, words in texts(ET.tostring(names, encoding="unicode"))] == [
+        words for column in who for words in (column.title, column.endpoint)
+    ]
+    assert names.get("style") == calls.get("style"), "both become narrower alike"
+    (_, _, *_), (_, top, *_) = (one.get("viewBox", "").split() for one in (names, calls))
+    assert top == names.get("height"), "the calls begin where the names end"
+    assert not {column.title for column in who} & {
+        words for _, _, words in texts(ET.tostring(calls, encoding="unicode"))
+    }
 
 
 def test_what_failed_is_written_out(crash: Story) -> None:
@@ -267,7 +290,7 @@ def test_the_last_columns_words_are_not_cut_where_there_is_room() -> None:
             one.close()
             other.close()
     drawn = swift(story)
-    assert float(ET.fromstring(drawn).get("width", "0")) <= WIDEST
+    assert width_of(drawn) <= WIDEST
     _, _, words = max(one for one in texts(drawn) if one[2].startswith("recv_line"))
     assert words == r'recv_line 8 B "welcome\n"'
 

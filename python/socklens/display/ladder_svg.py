@@ -23,6 +23,7 @@ _AT_ONCE = 8  # folded rows that are listed; more of them wait behind one line
 _FEW = 4  # with the quote before them and the ellipsis behind
 _FARTHEST = 600  # pixels
 _LINE = 17  # pixels, of the legend
+_HEAD = 42  # pixels, of the lifelines' names
 _LEAST = 0.87  # of a drawing's own width: letters of 10.5 px, with which a chat of three fits a notebook's cell
 
 
@@ -32,17 +33,19 @@ def ladder_svg(layout: Layout, *, standalone: bool = True) -> str:
     legend = _lines(_legend(layout), width - 16) if standalone else []
     foot = TOP + layout.rows * ROW + 20
     height = foot + (16 + _LINE * len(legend) if legend else 0)
-    # In a page it becomes narrower with its frame, as far as its words can still be read; then the frame scrolls.
-    style = (
-        "" if standalone else f'style="width:100%;max-width:{width}px;min-width:{round(width * _LEAST)}px;height:auto" '
-    )
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="socklens-story" role="img" aria-label="{_t(_title(layout))}" '
-        f'{style}width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
+    names = _names(layout, xs)
+    parts: list[str] = []
+    if not standalone:
+        # They stay in sight while the calls scroll away under them.
+        who = ", ".join(column.label for column in layout.columns)
+        parts += [_open(f"Lifelines: {who}", width, 0, _HEAD, "sl-names"), *names, "</svg>"]
+    parts += [
+        _open(_title(layout), width, 0 if standalone else _HEAD, height, "" if standalone else "sl-calls"),
         f"<title>{_t(_title(layout))}</title><desc>{_t(_description(layout))}</desc>",
     ]
     if standalone:
         parts.append(f'<style>{css()}</style><rect width="100%" height="100%" style="fill:var(--sl-paper)"/>')
+        parts += names
     parts += _lifelines(layout, xs)
     fans = Counter(place for a in layout.arrows if a.line == "bytes" for place in (("from", a.start), ("to", a.end)))
     words = Words()
@@ -155,17 +158,32 @@ def _lines(words: Sequence[str], pixels: float) -> list[str]:
 # -- parts
 
 
+def _open(label: str, width: int, top: int, bottom: int, part: str) -> str:
+    """The tag of a drawing, or of the `part` of one between these heights. In a page it becomes narrower with its frame, as far as words
+    can still be read; then the frame scrolls.
+    """
+    narrow = f'style="width:100%;max-width:{width}px;min-width:{round(width * _LEAST)}px;height:auto" ' if part else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{f"socklens-story {part}".rstrip()}" role="img" aria-label="{_t(label)}" '
+        f'{narrow}width="{width}" height="{bottom - top}" viewBox="0 {top} {width} {bottom - top}">'
+    )
+
+
+def _names(layout: Layout, xs: Sequence[int]) -> list[str]:
+    return [
+        f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(cut(column.title, 26))}</text>'
+        f'<text class="sl-head" x="{x}" y="36" text-anchor="middle">{_t(cut(column.endpoint, 30))}</text>'
+        for column, x in zip(layout.columns, xs, strict=True)
+    ]
+
+
 def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
     born = {a.end[0]: a.end[1] for a in layout.arrows if a.line == "birth"}
-    parts = []
-    for i, (column, x) in enumerate(zip(layout.columns, xs, strict=True)):
-        start = y_of(born[i]) if i in born else TOP - 8
-        parts.append(
-            f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(cut(column.title, 26))}</text>'
-            f'<text class="sl-head" x="{x}" y="36" text-anchor="middle">{_t(cut(column.endpoint, 30))}</text>'
-            f'<line class="sl-life" x1="{x}" y1="{start}" x2="{x}" y2="{TOP + layout.rows * ROW + 4}"/>'
-        )
-    return parts
+    bottom = TOP + layout.rows * ROW + 4
+    return [
+        f'<line class="sl-life" x1="{x}" y1="{y_of(born[i]) if i in born else TOP - 8}" x2="{x}" y2="{bottom}"/>'
+        for i, x in enumerate(xs)
+    ]
 
 
 def _written(mark: Mark, room: int, edge: int) -> tuple[str, float]:
