@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -136,8 +137,15 @@ def test_what_is_no_tcp_socket_is_refused(
 ) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as datagrams, pytest.raises(ValueError, match="not a TCP"):
         sl.look(datagrams)
-    with open(os.devnull) as file, pytest.raises(OSError, match=r"not a socket|non-socket"):
+    with (
+        open(os.devnull) as file,
+        pytest.raises(OSError, match=r"(not a socket|non-socket).*a file, a pipe or a terminal") as refused,
+    ):
         sl.look(file)
+    assert refused.value.errno == errno.ENOTSOCK
+    with pytest.raises(OSError, match="no descriptor with this number is open") as refused:
+        sl.look(1_000_000)
+    assert refused.value.errno == errno.EBADF
     with pytest.raises(TypeError, match=r"something with fileno\(\), not str"):
         sl.look("127.0.0.1")  # type: ignore[arg-type]
     for closed in (*pair, *stdlib):

@@ -65,6 +65,47 @@ def test_the_callers_line_alone(call: Callable[..., Any], cause: Cause, listener
     assert sl.explain(caught.value).cause is cause
 
 
+CALLS: dict[str, Callable[[], object]] = {
+    "look": lambda: sl.look("no socket"),  # type: ignore[arg-type]
+    "look at nothing": lambda: sl.look(1_000_000),
+    "watch": lambda: sl.watch(6666),  # type: ignore[arg-type]
+    "watch nothing": lambda: sl.watch(),
+    "lens": lambda: sl.lens(6666, 6667),  # type: ignore[arg-type]
+    "ports": lambda: sl.ports(-1),
+    "ports in a state": lambda: sl.ports(state="OPEN"),
+    "resolve": lambda: sl.resolve("127.0.0.1:http"),
+    "wire": lambda: sl.Wire("nowhere"),
+    "wire, mischief": lambda: sl.Wire("127.0.0.1:9", delay=-1),
+    "wire, seed": lambda: sl.Wire("127.0.0.1:9", seed="x"),  # type: ignore[arg-type]
+    "include": lambda: sl.record().include(6666),  # type: ignore[type-var]
+    "echo_server": lambda: sl.check.echo_server(6666),  # type: ignore[arg-type]
+    "line_server": lambda: sl.check.line_server(print, requests=[]),
+    "chat_server": lambda: sl.check.chat_server(print, timeout=0),
+    "http_server": lambda: sl.check.http_server(print, {}),
+    "client": lambda: sl.check.client("127.0.0.1:9", [(b"a", b"b")]),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_nor_those_of_other_calls(call: Callable[[], object]) -> None:
+    with pytest.raises((OSError, RuntimeError, TypeError, ValueError, OverflowError)) as caught:
+        call()
+    assert {frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)} == {__file__}
+
+
+def test_nor_those_of_what_is_set_and_asked(listener: sl.Listener) -> None:
+    with sl.Wire(listener) as wire, sl.Server(print) as server:
+        for call in (
+            lambda: setattr(wire.to_server, "delay", -1),
+            lambda: setattr(wire, "refuse", "perhaps"),
+            lambda: server.kick("nobody"),
+            lambda: server.broadcast("text"),  # type: ignore[arg-type]
+        ):
+            with pytest.raises((TypeError, ValueError)) as caught:
+                call()
+            assert {frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)} == {__file__}
+
+
 FULL = """
 import socklens as sl
 sl.explain_errors()

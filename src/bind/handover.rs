@@ -46,15 +46,14 @@ pub(super) fn take(sock: &Bound<'_, PyAny>, check: impl FnOnce(&Socket) -> Resul
     Ok((unsafe { from_raw(raw) }, timeout))
 }
 
-/// A look at the socket of a descriptor that stays with its owner; what is looked at is a copy of the descriptor, so that nobody can give its
-/// number to another socket meanwhile.
+/// A look at the socket of a descriptor that stays with its owner.
 pub(super) fn borrowed<T>(number: i64, look: impl FnOnce(&Socket) -> Result<T>) -> PyResult<Result<T>> {
     let Some(raw) = Raw::try_from(number).ok().filter(|_| number >= 0) else {
         return Err(PyValueError::new_err("look: this socket is closed"));
     };
-    // SAFETY: only borrowed, for the copy: `ManuallyDrop` leaves the descriptor open for its owner.
-    let copy = ManuallyDrop::new(unsafe { from_raw(raw) }).try_clone()?;
-    Ok(look(&copy))
+    // SAFETY: only borrowed: `ManuallyDrop` leaves the descriptor open for its owner.
+    let borrowed = ManuallyDrop::new(unsafe { from_raw(raw) });
+    Ok(look(&borrowed))
 }
 
 /// The descriptor's number; from now on the caller owns it.

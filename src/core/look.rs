@@ -28,13 +28,14 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks once.
+    /// Looks once, at a copy of the descriptor, so that nobody can give its number to another socket meanwhile.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it is no TCP socket, or the kernel's.
+    /// [`Error::Invalid`] where it is no TCP socket, or the kernel's: ENOTSOCK, EBADF.
     pub fn of(socket: &Socket) -> Result<Self> {
         let refuse = |why: &str| Error::Invalid(format!("look: {why}"));
-        let os = |error: std::io::Error| reason::os(&error, "look", "");
+        let os = |error: std::io::Error| reason::os(&error, "look", why(&error));
+        let socket = &socket.try_clone().map_err(os)?;
         if socket.r#type().map_err(os)? != Type::STREAM {
             return Err(refuse("this is not a TCP (SOCK_STREAM) socket"));
         }
@@ -45,6 +46,14 @@ impl Look {
         let backlog = if listens { sys::accept_queue(socket).map_err(os)? } else { None };
         let connection = if listens || peer.is_none() { None } else { Some(connection(socket).map_err(os)?) };
         Ok(Self { local, peer, state, backlog, connection })
+    }
+}
+
+fn why(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(sys::NOT_OPEN) => "no descriptor with this number is open in this program",
+        Some(sys::NO_SOCKET) => "it is a file, a pipe or a terminal",
+        _ => "",
     }
 }
 

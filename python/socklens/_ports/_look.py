@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .._address import Address
+from .._door import door
 from .._socklens import _port_table
 from ._mine import sockets
 from ._table import PortTable
@@ -41,8 +42,11 @@ def ports(
     frame = sys._getframe(1)
     # At the top of a program these are the variables that are looked at anyway.
     local = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
-    number = None if port is None else port_number(port)
-    return look(number, local=local).filter(None, host, state, pid, mine)
+    with door:
+        number = None if port is None else port_number(port)
+    table = look(number, local=local)
+    with door:
+        return table.filter(None, host, state, pid, mine)
 
 
 def look(port: int | None = None, *, source: str | None = None, local: dict[str, object] | None = None) -> PortTable:

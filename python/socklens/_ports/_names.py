@@ -9,6 +9,7 @@ from socket import inet_aton
 from types import EllipsisType
 
 from .._address import Address
+from .._door import door
 from .._socklens import _endpoint, _resolve
 
 HOSTS = Path("/etc/hosts")
@@ -75,8 +76,9 @@ def resolve(name: str, port: int | None = None, *, timeout: float | EllipsisType
         socket.gaierror: the name has no address. TimeoutError: the resolver gave no answer in time.
         ValueError, TypeError, OverflowError: there is no such endpoint.
     """
-    host, number = _endpoint(name, port)
-    found = _resolve(host, number or 0, timeout)
+    with door:
+        host, number = _endpoint(name, port)
+        found = _resolve(host, number or 0, timeout)
     if _is_number(host):
         return Resolved(host, found, ["number"] * len(found))
     listed = _listed(host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from .._door import door
 from ._battery import Battery, Steps
 from ._check import TIMEOUT, Check
 from ._diagnose import because, fate, no_answer
@@ -341,7 +342,8 @@ def chat_server(
     Raises:
         TypeError, ValueError: the target can be none, the timeout is none. KeyboardInterrupt: yours; all is cleaned up then.
     """
-    check = Check("chat server", target, timeout=timeout, kind=kind)
+    with door:
+        check = Check("chat server", target, timeout=timeout, kind=kind)
     with check:
         _ChatServer(check, name_first, to_sender).run()
     return check.result

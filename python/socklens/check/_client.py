@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _socklens
 from .._address import Address
+from .._door import door
 from .._socklens import Listener
 from ._check import TIMEOUT, Check
 from ._diagnose import because
@@ -331,16 +332,17 @@ def client(
         TypeError, ValueError: the target can be none, the dialogue or the timeout is none. NotImplementedError: a function, where the
             system cannot fork. KeyboardInterrupt: yours; all is cleaned up then.
     """
-    found = read(target, kind)
-    if isinstance(found, Running):
-        raise ValueError(
-            f"{found.name} is an address: a client is a function or a command, and the check listens for it"
-        )
-    pairs = _checked(dialogue)
-    if returns is not ANYTHING and isinstance(found, Command):
-        raise ValueError("a command returns nothing: use prints= for what it prints")
-    _plain_or_nothing(returns)
-    check = Check("client", timeout=timeout)
+    with door:
+        found = read(target, kind)
+        if isinstance(found, Running):
+            raise ValueError(
+                f"{found.name} is an address: a client is a function or a command, and the check listens for it"
+            )
+        pairs = _checked(dialogue)
+        if returns is not ANYTHING and isinstance(found, Command):
+            raise ValueError("a command returns nothing: use prints= for what it prints")
+        _plain_or_nothing(returns)
+        check = Check("client", timeout=timeout)
     check.described(found.name)
     with check:
         _Client(check, found, pairs, returns, prints, stdin).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._door import door
 from ._battery import Steps
 from ._check import TIMEOUT, Check
 from ._diagnose import because, no_answer
@@ -77,7 +78,8 @@ def echo_server(
     Raises:
         TypeError, ValueError: the target can be none, the timeout is none. KeyboardInterrupt: yours; all is cleaned up then.
     """
-    check = Check("echo server", target, timeout=timeout, kind=kind)
+    with door:
+        check = Check("echo server", target, timeout=timeout, kind=kind)
     with check:
         _Echo(check, _Bytes(), concurrent).run()
     return check.result

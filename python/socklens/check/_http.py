@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._door import door
 from ._battery import Battery, Steps
 from ._check import TIMEOUT, Check
 from ._diagnose import because, never_closes, no_answer
@@ -242,16 +243,17 @@ def http_server(
         TypeError, ValueError: the target can be none; a page, a path or the timeout is none. KeyboardInterrupt: yours; all is cleaned up
             then.
     """
-    wanted = {"/": None} if pages is None else dict(pages)
-    if not wanted:
-        raise ValueError("pages: at least one path, as in {'/': b'<h1>Hello</h1>'}")
-    for path in (*wanted, missing):
-        if not isinstance(path, str) or not re.fullmatch(r"/[!-~]*", path):
-            raise ValueError(f"a path begins with / and has no spaces, as in '/notes.txt'; {path!r} does not")
-    for body in wanted.values():
-        if body is not None and not isinstance(body, bytes):
-            raise TypeError(f"a page's body is bytes or None, not {type(body).__name__}")
-    check = Check("HTTP server", target, timeout=timeout, kind=kind)
+    with door:
+        wanted = {"/": None} if pages is None else dict(pages)
+        if not wanted:
+            raise ValueError("pages: at least one path, as in {'/': b'<h1>Hello</h1>'}")
+        for path in (*wanted, missing):
+            if not isinstance(path, str) or not re.fullmatch(r"/[!-~]*", path):
+                raise ValueError(f"a path begins with / and has no spaces, as in '/notes.txt'; {path!r} does not")
+        for body in wanted.values():
+            if body is not None and not isinstance(body, bytes):
+                raise TypeError(f"a page's body is bytes or None, not {type(body).__name__}")
+        check = Check("HTTP server", target, timeout=timeout, kind=kind)
     with check:
         _HttpServer(check, wanted, missing, concurrent).run()
     return check.result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .._door import door
 from ._battery import Steps
 from ._check import TIMEOUT, Check
 from ._diagnose import because, no_answer
@@ -110,9 +111,11 @@ def line_server(
         TypeError, ValueError: the target can be none; answer, requests, greeting or the timeout is none. KeyboardInterrupt: yours; all is
             cleaned up then.
     """
-    talk = _Lines(answer, _checked(requests), _bytes("greeting", greeting))
+    with door:
+        talk = _Lines(answer, _checked(requests), _bytes("greeting", greeting))
     talk.reply(talk.request(0))  # so that an answer of a wrong type is told before anything is started
-    check = Check("line server", target, timeout=timeout, kind=kind)
+    with door:
+        check = Check("line server", target, timeout=timeout, kind=kind)
     with check:
         _LineServer(check, talk, concurrent).run()
     return check.result

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from .. import Address, Backlog, Connection, InputBuffer, Listener, OutputBuffer, TcpInfo, TcpState, Totals
+from .._door import door
 from .._socklens import _look
 from ..display.ends import EndView, end_view
 from ..display.forms import connection_html, listener_html
@@ -98,7 +99,8 @@ def look(x: HasFileno | HasSocket | int) -> Look:
     Raises:
         TypeError: it has no descriptor. ValueError: it is closed, or no TCP socket. OSError: ENOTSOCK, no socket at all; EBADF.
     """
-    return Look(_number(x), x if isinstance(x, Connection) else None)
+    with door:
+        return Look(_number(x), x if isinstance(x, Connection) else None)
 
 
 def _number(x: object) -> int:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import Connection, Listener, _cells
+from .._door import door
 from ..display.live import WatchView, watch_frame, watch_html, watch_still, watch_text
 from . import _names, _sampling
 from ._lens import pair_names
@@ -140,9 +141,10 @@ def watch(*things: Watchable) -> Watch:
         TypeError: one of the things is something else, or there is none.
     """
     frame = sys._getframe(1)
-    samplers = list(_samplers(things, _names.scopes(frame)))
-    if not samplers:
-        raise TypeError("watch() takes what is to be watched: servers, listeners, connections, or a pair")
+    with door:
+        samplers = list(_samplers(things, _names.scopes(frame)))
+        if not samplers:
+            raise TypeError("watch() takes what is to be watched: servers, listeners, connections, or a pair")
     watching = Watch(samplers)
     _replace(frame, watching)
     return watching

@@ -293,14 +293,15 @@ class Server:
             TypeError: data has no buffer. ValueError: no client has the name or number in ``but``, or it is a connection that has
                 nothing to do with this server.
         """
-        try:
-            memoryview(data)
-        except TypeError:
-            hint = ": write data.encode()" if isinstance(data, str) else ""
-            raise TypeError(f"broadcast sends bytes, not {type(data).__name__}{hint}") from None
-        if self._engine is None:
-            return 0
-        return self._engine.broadcast(data, None if but is None else self._end_of(but))
+        with door:
+            try:
+                memoryview(data)
+            except TypeError:
+                hint = ": write data.encode()" if isinstance(data, str) else ""
+                raise TypeError(f"broadcast sends bytes, not {type(data).__name__}{hint}") from None
+            if self._engine is None:
+                return 0
+            return self._engine.broadcast(data, None if but is None else self._end_of(but))
 
     def _end_of(self, client: AnyClient) -> Connection:
         """The server's end of a client's connection; or one that is nobody's, of who has left or is not here yet."""
@@ -325,10 +326,11 @@ class Server:
         Raises:
             ValueError: it is neither end of a client of this server, or several have the name. TypeError: it can be no client.
         """
-        found = self.clients.find(client)
-        if self._engine is None:
-            raise ValueError("this server has not been started, and has no clients")
-        return self._engine.kick(found, KICKED)
+        with door:
+            found = self.clients.find(client)
+            if self._engine is None:
+                raise ValueError("this server has not been started, and has no clients")
+            return self._engine.kick(found, KICKED)
 
     # What happened
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from .._door import door
 from .._socklens import _record_clock, _Recording
 from ._cast import Actor, cast
 from ._events import Event, event
@@ -111,12 +112,13 @@ class Story:
             TypeError: not a plain `socket.socket`; socklens objects are recorded without this. RuntimeError: the story is not being
             recorded.
         """
-        if self._recording is None:
-            raise RuntimeError("include() works while the story is being recorded: inside its with block")
-        from ._stdlib import include
+        with door:
+            if self._recording is None:
+                raise RuntimeError("include() works while the story is being recorded: inside its with block")
+            from ._stdlib import include
 
-        for sock in socks:
-            include(sock, self._included)
+            for sock in socks:
+                include(sock, self._included)
 
     def _take(self) -> None:
         """Takes over what has been recorded since the last time."""

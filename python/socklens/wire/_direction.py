@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .._door import door
 from ._mischief import DIRECTION, NONE, Mischief, Split, meant
 from ._story import Towards
 
@@ -120,7 +121,8 @@ class Direction:
 
     def clear(self) -> None:
         """Sets everything back, so that bytes pass as they come."""
-        self._change({name: getattr(NONE, name) for name in DIRECTION}, "everything as it comes")
+        with door:
+            self._change({name: getattr(NONE, name) for name in DIRECTION}, "everything as it comes")
 
     @property
     def words(self) -> str:
@@ -140,7 +142,8 @@ class Direction:
     def __setattr__(self, name: str, value: object) -> None:
         if not hasattr(type(self), name):
             raise AttributeError(f"{self._name} has no {name!r} to set{meant(name, list(DIRECTION))}")
-        object.__setattr__(self, name, value)
+        with door:
+            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         return f"<{self._name}: {self.words or 'as it comes'}>"

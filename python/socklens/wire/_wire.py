@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from .. import _listen
 from .._address import Address
+from .._door import door
 from .._socklens import Connection, _endpoint, _interfaces, _resolve, _Wire
 from ..server._records import Log
 from ._direction import Direction
@@ -73,29 +74,38 @@ class Wire:
         seed: int = 0,
         **mischief: Any,
     ) -> None:
-        both, arrivals = chosen(mischief)
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise TypeError(
-                f"seed is an int, not {seed!r} ({type(seed).__name__}): the same one makes the same choices"
+        with door:
+            both, arrivals = chosen(mischief)
+            if isinstance(seed, bool) or not isinstance(seed, int):
+                raise TypeError(
+                    f"seed is an int, not {seed!r} ({type(seed).__name__}): the same one makes the same choices"
+                )
+            self._target = _target(target)
+            self._seed = seed
+            self._arrivals = arrivals
+            self._lock = threading.RLock()
+            # "host:port" and (host, port) have their port in them; 0 beside them would be a second one.
+            inside = not isinstance(host, str) or (port == 0 and _endpoint(host, None)[1] is not None)
+            listener = _listen.open_listener(
+                host, None if inside and port == 0 else port, _BACKLOG, owner=self, outer=1
             )
-        self._target = _target(target)
-        self._seed = seed
-        self._arrivals = arrivals
-        self._lock = threading.RLock()
-        # "host:port" and (host, port) have their port in them; 0 beside them would be a second one.
-        inside = not isinstance(host, str) or (port == 0 and _endpoint(host, None)[1] is not None)
-        listener = _listen.open_listener(host, None if inside and port == 0 else port, _BACKLOG, owner=self, outer=1)
-        try:
-            if _is_itself(listener.local_addr, self._target):
-                raise ValueError(f"a wire to itself: it would listen on {self._target}, which is also its target")
-            self._core = _Wire(
-                listener, self._target.host, self._target.port, seed % 2**64, both.row(), both.row(), *arrivals.row()
-            )
-        except BaseException:
-            listener.close()
-            raise
-        self.to_server = Direction("to_server", both, self._core)
-        self.to_client = Direction("to_client", both, self._core)
+            try:
+                if _is_itself(listener.local_addr, self._target):
+                    raise ValueError(f"a wire to itself: it would listen on {self._target}, which is also its target")
+                self._core = _Wire(
+                    listener,
+                    self._target.host,
+                    self._target.port,
+                    seed % 2**64,
+                    both.row(),
+                    both.row(),
+                    *arrivals.row(),
+                )
+            except BaseException:
+                listener.close()
+                raise
+            self.to_server = Direction("to_server", both, self._core)
+            self.to_client = Direction("to_client", both, self._core)
         MADE[id(self)] = self
 
     to_server: Direction
@@ -108,7 +118,8 @@ class Wire:
             raise AttributeError(
                 f"{name} is set for a direction: wire.to_server.{name} = {value!r}, or wire.to_client.{name}"
             )
-        object.__setattr__(self, name, value)
+        with door:
+            object.__setattr__(self, name, value)
 
     # Life
 

@@ -95,6 +95,10 @@ pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 #[cfg(any(target_os = "macos", target_os = "ios"))]
 pub(crate) const SEND_FLAGS: i32 = libc::MSG_DONTWAIT;
 
+/// The error numbers of a descriptor that is not open, and of one that is no socket.
+pub(crate) const NOT_OPEN: i32 = libc::EBADF;
+pub(crate) const NO_SOCKET: i32 = libc::ENOTSOCK;
+
 /// Makes accept(2), which has no flag for that, not sleep: whoever shares the open file may have made it blocking.
 pub(crate) fn ensure_nonblocking(socket: &Socket) -> io::Result<()> {
     if socket.nonblocking()? { Ok(()) } else { socket.set_nonblocking(true) }

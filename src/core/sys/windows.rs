@@ -19,6 +19,10 @@ pub(crate) const DONT_WAIT: i32 = 0;
 /// A look that takes nothing.
 pub(crate) const PEEK: i32 = ws::MSG_PEEK;
 
+/// The error numbers of a handle that is not open, and of one that is no socket.
+pub(crate) const NOT_OPEN: i32 = ws::WSAEBADF;
+pub(crate) const NO_SOCKET: i32 = ws::WSAENOTSOCK;
+
 /// It is.
 pub(crate) fn ensure_nonblocking(_socket: &Socket) -> io::Result<()> {
     Ok(())
