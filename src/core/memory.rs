@@ -1,7 +1,6 @@
 //! Bytes that left the kernel's receive queue and were not handed out yet, and a copy of the last bytes sent. Plain containers: the read that
 //! fills one is the caller's.
 
-use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -148,7 +147,12 @@ impl Memory {
 /// A copy of the last bytes sent, at most [`Tail::LIMIT`]. Cut to the number that the kernel reports as outstanding, it is what the peer
 /// has not acknowledged: the queue itself cannot be read without privileges.
 #[derive(Debug, Default)]
-pub struct Tail(VecDeque<u8>);
+pub struct Tail {
+    /// As long as it is not full, what was sent; then a ring.
+    kept: Vec<u8>,
+    /// Where the oldest byte is.
+    oldest: usize,
+}
 
 impl Tail {
     /// The most that is kept.
@@ -157,15 +161,22 @@ impl Tail {
     /// Remembers what the kernel just took.
     pub fn push(&mut self, sent: &[u8]) {
         let sent = &sent[sent.len().saturating_sub(Self::LIMIT)..];
-        let excess = (self.0.len() + sent.len()).saturating_sub(Self::LIMIT);
-        self.0.drain(..excess);
-        self.0.extend(sent);
+        let (first, mut rest) = sent.split_at(sent.len().min(Self::LIMIT - self.kept.len()));
+        self.kept.extend_from_slice(first);
+        while !rest.is_empty() {
+            let (here, further) = rest.split_at(rest.len().min(Self::LIMIT - self.oldest));
+            self.kept[self.oldest..][..here.len()].copy_from_slice(here);
+            self.oldest = (self.oldest + here.len()) % Self::LIMIT;
+            rest = further;
+        }
     }
 
     /// The last `outstanding` bytes sent, or as many of them as are kept.
     pub fn last(&self, outstanding: usize) -> Vec<u8> {
-        let skip = self.0.len().saturating_sub(outstanding);
-        self.0.range(skip..).copied().collect()
+        let (newer, older) = self.kept.split_at(self.oldest);
+        let of_newer = &newer[newer.len().saturating_sub(outstanding)..];
+        let of_older = &older[older.len().saturating_sub(outstanding - of_newer.len())..];
+        [of_older, of_newer].concat()
     }
 }
 
@@ -173,6 +184,7 @@ impl Tail {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::VecDeque;
     use std::io::Read;
 
     fn filled(bytes: &[u8]) -> Memory {
@@ -198,6 +210,20 @@ mod tests {
         assert_eq!(tail.last(usize::MAX).len(), Tail::LIMIT);
         tail.push(&vec![2; 3 * Tail::LIMIT]);
         assert_eq!(tail.last(usize::MAX), vec![2; Tail::LIMIT]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_tail_is_the_end_of_all_that_was_sent(sends in proptest::collection::vec(0..40_000usize, 0..12), outstanding in 0..100_000usize) {
+            let (mut tail, mut all) = (Tail::default(), Vec::new());
+            for (number, length) in sends.into_iter().enumerate() {
+                let sent: Vec<u8> = (0..length).map(|i| (i * 31 + number) as u8).collect();
+                tail.push(&sent);
+                all.extend(sent);
+            }
+            let kept = outstanding.min(Tail::LIMIT).min(all.len());
+            prop_assert_eq!(tail.last(outstanding), &all[all.len() - kept..]);
+        }
     }
 
     #[derive(Clone, Debug)]

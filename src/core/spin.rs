@@ -4,7 +4,7 @@
 //! microseconds saves that; where the reply takes longer the tries are wasted. So it goes on while four of five spins end with a reply, and
 //! otherwise only asks again now and then, ever more rarely, whether that has changed.
 
-use std::sync::atomic::{AtomicI16, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI16, AtomicU8, AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A peer that sleeps takes 25 to 35 µs to wake and some more to answer: with 50 µs this side often gave up just before the reply, and then both
@@ -19,6 +19,9 @@ const SOONEST: u16 = 8;
 /// … to this many.
 const RAREST: u16 = 256;
 
+/// The read after the next: see [`Spin::gives_way_first`].
+const AFTER_NEXT: u8 = 2;
+
 /// What recent waits of one direction of one connection have taught.
 #[derive(Debug)]
 pub(crate) struct Spin {
@@ -28,11 +31,13 @@ pub(crate) struct Spin {
     skip: AtomicU16,
     /// How many were let pass the last time.
     pause: AtomicU16,
+    /// How many reads from now the one is that gives way first.
+    way_first_in: AtomicU8,
 }
 
 impl Default for Spin {
     fn default() -> Self {
-        Self { score: AtomicI16::new(MISS), skip: AtomicU16::new(0), pause: AtomicU16::new(SOONEST / 2) }
+        Self { score: AtomicI16::new(MISS), skip: AtomicU16::new(0), pause: AtomicU16::new(SOONEST / 2), way_first_in: AtomicU8::new(0) }
     }
 }
 
@@ -64,6 +69,27 @@ impl Spin {
             self.skip.store(skip - 1, Relaxed);
         }
         skip == 0
+    }
+
+    /// Whether a read that begins is to give way before its first try.
+    ///
+    /// On one core the peer that a send has woken takes the core from us, so that its answer is here when we ask, unless the scheduler still owes us
+    /// time (EEVDF: we are eligible). Then the first try comes to nothing, and that try and the wait put us in the peer's debt: the next answer is
+    /// here at once, and the one after that is not, and so on. But who gives way while it is owed time gives up all of it, which is worth hundreds of
+    /// trips. After a read that found nothing that is the one after the next, if the next found something; and before its first try, since the try
+    /// alone uses up what is owed. (64 B ping-pong on one core, Linux 6.18: 45 of 100 first tries found nothing, and now 6 to 12; 2 % of the time.)
+    pub(crate) fn gives_way_first(&self) -> bool {
+        let left = self.way_first_in.load(Relaxed);
+        if left == 0 {
+            return false;
+        }
+        self.way_first_in.store(left - 1, Relaxed);
+        left == 1 && self.skip.load(Relaxed) == 0
+    }
+
+    /// A read's first try found nothing.
+    pub(crate) fn found_nothing(&self) {
+        self.way_first_in.store(AFTER_NEXT, Relaxed);
     }
 
     /// It ended with a reply.
@@ -103,5 +129,27 @@ mod tests {
         assert!(spins <= 12, "{spins} spins in 1000 waits that all missed");
         while !spin.run(&mut || true) {}
         assert!(spin.run(&mut || true), "after a hit the next wait spins again");
+    }
+
+    #[test]
+    fn the_read_after_the_next_gives_way_first() {
+        let spin = Spin::default();
+        assert!(!spin.gives_way_first());
+        spin.found_nothing();
+        assert!(!spin.gives_way_first(), "the next finds its answer");
+        assert!(spin.gives_way_first());
+        assert!(!spin.gives_way_first(), "and from then on all do");
+        // Across two cores no first try finds anything, and to give way would be for nothing.
+        for _ in 0..10 {
+            spin.found_nothing();
+            assert!(!spin.gives_way_first());
+        }
+        // Nor where answers come so late that no wait spins.
+        while spin.pays() {
+            spin.missed();
+        }
+        spin.found_nothing();
+        assert!(!spin.gives_way_first());
+        assert!(!spin.gives_way_first());
     }
 }

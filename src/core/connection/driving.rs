@@ -73,14 +73,17 @@ impl Connection {
 
     /// # Errors
     /// [`Error::Driven`].
+    #[inline]
     pub(super) fn not_driven(&self, doing: &str) -> Result<()> {
-        match self.driven() {
-            None => Ok(()),
-            Some(driven) => Err(Error::Driven(format!(
-                "{doing}: {} reads {self}; look at its input_buffer, or write a handler of your own to read it",
-                driven.driver.upgrade().map_or_else(|| "a server".to_owned(), |driver| driver.name())
-            ))),
-        }
+        self.driven().map_or(Ok(()), |driven| Err(self.is_read_by(driven, doing)))
+    }
+
+    #[cold]
+    fn is_read_by(&self, driven: &Driven, doing: &str) -> Error {
+        Error::Driven(format!(
+            "{doing}: {} reads {self}; look at its input_buffer, or write a handler of your own to read it",
+            driven.driver.upgrade().map_or_else(|| "a server".to_owned(), |driver| driver.name())
+        ))
     }
 
     /// One read. `use_up` gets all the bytes that are here, oldest first, and tells how many it has used; the rest stays in the input buffer.

@@ -37,7 +37,9 @@ impl Connection {
     pub fn recv(&self, doing: &'static str, target: &mut [MaybeUninit<u8>], wait: &mut Wait<'_>) -> Result<usize> {
         self.recorded(doing, || {
             let taken = self.read(doing, wait, &mut Direct::new(target), |state, direct, _| {
-                self.count_read(state, direct.got.unwrap_or(0));
+                if let Some(got) = direct.got {
+                    self.count_read(state, got);
+                }
                 Ok(direct.got)
             });
             taken.map_err(|halt| self.halted(doing, halt, wait))
@@ -197,6 +199,9 @@ impl Connection {
         mut take: impl FnMut(&mut Reading, &mut F, bool) -> Result<Option<T>>,
     ) -> std::result::Result<T, Halt> {
         self.not_driven(doing)?;
+        if !wait.deadline.is_immediate() && self.spin.gives_way_first() {
+            wait.patience.released(&mut std::thread::yield_now);
+        }
         let mut state = self.input.lock_in_turn(&self.gate, wait)?;
         let result = self.read_in_turn(doing, wait, &mut state, filler, &mut take);
         self.input.end_turn(&mut state);
@@ -239,6 +244,9 @@ impl Connection {
             if filled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 state.take_turn();
                 let spin = (!filler.is_bulk(state)).then_some(&self.spin);
+                if reads == 0 {
+                    self.spin.found_nothing();
+                }
                 let gathered = filler.awaited(state).filter(|_| !wait.deadline.is_immediate());
                 let waited = MutexGuard::unlocked(state, || {
                     let _until_it_ends = gathered.map(|count| LowWater::set(&self.gate, socket, count));

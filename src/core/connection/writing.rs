@@ -44,10 +44,12 @@ impl Connection {
         self.write("send_frame", [&header, payload], wait, true).map(drop)
     }
 
+    #[inline(always)]
     fn write(&self, doing: &'static str, parts: [&[u8]; 2], wait: &mut Wait<'_>, all: bool) -> Result<usize> {
         self.recorded(doing, || self.write_out(doing, parts, wait, all))
     }
 
+    #[inline(always)]
     fn write_out(&self, doing: &'static str, parts: [&[u8]; 2], wait: &mut Wait<'_>, all: bool) -> Result<usize> {
         let (total, mut sent) = (parts[0].len() + parts[1].len(), 0);
         let result = match self.output.lock_in_turn(&self.gate, wait) {
@@ -82,18 +84,51 @@ impl Connection {
     }
 
     /// Notes what the kernel took of these parts, from `from` to `sent`: nobody else's bytes came between.
+    #[inline]
     pub(super) fn note_sent(&self, state: &Writing, parts: [&[u8]; 2], from: usize, sent: usize) {
         if record::is_on() && sent > from {
-            let [first, second] = rest(parts, from);
-            let count = sent - from;
-            let of_first = count.min(first.len());
-            note_head(&first[..of_first]);
-            note_head(&second[..count - of_first]);
-            self.note_bytes(Way::Out, (state.sent - count as u64) as i64, count);
+            self.note_sent_now(state, rest(parts, from), sent - from);
         }
     }
 
+    #[cold]
+    fn note_sent_now(&self, state: &Writing, [first, second]: [&[u8]; 2], count: usize) {
+        let of_first = count.min(first.len());
+        note_head(&first[..of_first]);
+        note_head(&second[..count - of_first]);
+        self.note_bytes(Way::Out, (state.sent - count as u64) as i64, count);
+    }
+
+    /// One call of the kernel's, and if that was not all that there is to do, as many more as it takes. The peer that the first one wakes is often
+    /// given the core as soon as this thread asks for the answer, so what comes before it asks is kept short (`Spin::gives_way_first`).
+    #[inline(always)]
     pub(super) fn write_in_turn(
+        &self,
+        doing: &'static str,
+        parts: [&[u8]; 2],
+        wait: &mut Wait<'_>,
+        state: &mut Guard<'_, Writing>,
+        all: bool,
+        sent: &mut usize,
+    ) -> Result<()> {
+        let total = parts[0].len() + parts[1].len();
+        if *sent == 0 && (1..=LARGE).contains(&total) {
+            match hand_over(state, &*self.enter(doing)?, parts) {
+                Ok(count) => {
+                    *sent = count;
+                    if count == total || !all {
+                        return Ok(());
+                    }
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(self.failed(doing, error)),
+            }
+        }
+        self.write_further(doing, parts, wait, state, all, sent)
+    }
+
+    #[inline(never)]
+    fn write_further(
         &self,
         doing: &'static str,
         parts: [&[u8]; 2],
@@ -175,6 +210,7 @@ pub(super) fn rest([first, second]: [&[u8]; 2], sent: usize) -> [&[u8]; 2] {
 }
 
 /// One non-blocking send.
+#[inline(always)]
 fn hand_over(state: &mut Writing, socket: &Socket, [first, second]: [&[u8]; 2]) -> io::Result<usize> {
     let count = match (first, second) {
         (only, []) | ([], only) => socket.send_with_flags(only, SEND_FLAGS)?,
@@ -182,6 +218,8 @@ fn hand_over(state: &mut Writing, socket: &Socket, [first, second]: [&[u8]; 2]) 
     };
     let of_first = count.min(first.len());
     state.handed_over(&first[..of_first]);
-    state.handed_over(&second[..count - of_first]);
+    if count > of_first {
+        state.handed_over(&second[..count - of_first]);
+    }
     Ok(count)
 }
