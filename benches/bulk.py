@@ -80,6 +80,8 @@ def _case(size: int, name: str, cpu_within: float) -> Case:
             Comparison(ours, joined),
             Comparison(ours, reused, cpu=True),
             Comparison(ours, joined, cpu=True, cpu_within=cpu_within),
+            # What is left where nothing is allocated: the kernel's copy, which nobody can do without.
+            Comparison(reused, joined, cpu=True),
         ],
         operations=KIB * KIB // size,
     )
