@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -82,6 +83,10 @@ CALLS: dict[str, Callable[[], object]] = {
     "line_server": lambda: sl.check.line_server(print, requests=[]),
     "chat_server": lambda: sl.check.chat_server(print, timeout=0),
     "http_server": lambda: sl.check.http_server(print, {}),
+    "line_server, its answer": lambda: sl.check.line_server(print, lambda line: "text"),  # type: ignore[arg-type, return-value]
+    "Check": lambda: sl.check.Check("mine", 6666),  # type: ignore[arg-type]
+    "port_check": lambda: sl.port_check(99999),
+    "watch three": lambda: sl.watch((1, 2, 3)),  # type: ignore[arg-type]
     "client": lambda: sl.check.client("127.0.0.1:9", [(b"a", b"b")]),
 }
 
@@ -104,6 +109,56 @@ def test_nor_those_of_what_is_set_and_asked(listener: sl.Listener) -> None:
             with pytest.raises((TypeError, ValueError)) as caught:
                 call()
             assert {frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)} == {__file__}
+
+
+class Broken:
+    """A file-like thing of the caller's, with a fault of the caller's."""
+
+    def fileno(self) -> int:
+        return int("no number")
+
+
+def faulty_dialogue() -> Iterator[tuple[bytes, bytes]]:
+    yield b"one\n", bytes("1\n")  # type: ignore[call-overload]
+
+
+def faulty_answer(line: bytes) -> bytes:
+    return bytes(line + 1)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("call", "where"),
+    [
+        (lambda: sl.look(Broken()), "fileno"),
+        (lambda: sl.check.client(lambda host, port: None, faulty_dialogue()), "faulty_dialogue"),  # type: ignore[arg-type]
+        (lambda: sl.check.line_server(print, faulty_answer), "faulty_answer"),
+    ],
+)
+def test_what_the_callers_own_code_raises_keeps_its_lines(call: Callable[[], object], where: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert frames[-1].name == where
+    assert {frame.filename for frame in frames} == {__file__}
+    assert not hasattr(caught.value, "from_socklens")
+
+
+def test_what_a_signal_handler_raises_keeps_its_lines() -> None:
+    def tired(*_: object) -> None:
+        raise TimeoutError("enough")
+
+    class Slow:
+        def fileno(self) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return 0
+
+    before = signal.signal(signal.SIGINT, tired)
+    try:
+        with pytest.raises(TimeoutError) as caught:
+            sl.look(Slow())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "tired"
 
 
 FULL = """

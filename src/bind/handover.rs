@@ -49,9 +49,13 @@ pub(super) fn take(sock: &Bound<'_, PyAny>, check: impl FnOnce(&Socket) -> Resul
 /// A look at the socket of a descriptor that stays with its owner.
 pub(super) fn borrowed<T>(number: i64, look: impl FnOnce(&Socket) -> Result<T>) -> PyResult<Result<T>> {
     let Some(raw) = Raw::try_from(number).ok().filter(|_| number >= 0) else {
-        return Err(PyValueError::new_err("look: this socket is closed"));
+        return Err(PyValueError::new_err(if number == -1 {
+            "look: this socket is closed".to_owned()
+        } else {
+            format!("look: {number} is no descriptor's number; they are small and not negative, as fileno() gives them")
+        }));
     };
-    // SAFETY: only borrowed: `ManuallyDrop` leaves the descriptor open for its owner.
+    // SAFETY: only borrowed: `ManuallyDrop` leaves the descriptor open for its owner. It may not be open at all; then the look's first call says so.
     let borrowed = ManuallyDrop::new(unsafe { from_raw(raw) });
     Ok(look(&borrowed))
 }
@@ -87,7 +91,7 @@ pub(super) fn number(socket: &Socket) -> Raw {
 }
 
 /// # Safety
-/// `raw` is an open socket; who drops the result closes it.
+/// Who drops the result closes `raw`, which must be a socket of the caller's then.
 unsafe fn from_raw(raw: Raw) -> Socket {
     #[cfg(unix)]
     // SAFETY: by the caller's promise.

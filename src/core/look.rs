@@ -28,14 +28,14 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks once, at a copy of the descriptor, so that nobody can give its number to another socket meanwhile.
+    /// Looks once, at a copy of the descriptor: from then on nobody can give its number to another socket.
     ///
     /// # Errors
     /// [`Error::Invalid`] where it is no TCP socket, or the kernel's: ENOTSOCK, EBADF.
     pub fn of(socket: &Socket) -> Result<Self> {
         let refuse = |why: &str| Error::Invalid(format!("look: {why}"));
         let os = |error: std::io::Error| reason::os(&error, "look", why(&error));
-        let socket = &socket.try_clone().map_err(os)?;
+        let socket = &socket.try_clone().map_err(|error| reason::os(&error, "look", why_no_copy(&error)))?;
         if socket.r#type().map_err(os)? != Type::STREAM {
             return Err(refuse("this is not a TCP (SOCK_STREAM) socket"));
         }
@@ -49,12 +49,12 @@ impl Look {
     }
 }
 
+fn why_no_copy(error: &std::io::Error) -> &'static str {
+    if error.raw_os_error() == Some(sys::NOT_OPEN) { "no descriptor with this number is open in this program" } else { why(error) }
+}
+
 fn why(error: &std::io::Error) -> &'static str {
-    match error.raw_os_error() {
-        Some(sys::NOT_OPEN) => "no descriptor with this number is open in this program",
-        Some(sys::NO_SOCKET) => "it is a file, a pipe or a terminal",
-        _ => "",
-    }
+    if error.raw_os_error() == Some(sys::NO_SOCKET) { "it is a file, a pipe or a terminal" } else { "" }
 }
 
 fn connection(socket: &Socket) -> std::io::Result<(Input, Output, Option<TcpInfo>)> {

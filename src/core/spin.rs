@@ -4,7 +4,7 @@
 //! microseconds saves that; where the reply takes longer the tries are wasted. So it goes on while four of five spins end with a reply, and
 //! otherwise only asks again now and then, ever more rarely, whether that has changed.
 
-use std::sync::atomic::{AtomicI16, AtomicU8, AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU8, AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A peer that sleeps takes 25 to 35 µs to wake and some more to answer: with 50 µs this side often gave up just before the reply, and then both
@@ -19,7 +19,7 @@ const SOONEST: u16 = 8;
 /// … to this many.
 const RAREST: u16 = 256;
 
-/// The read after the next: see [`Spin::gives_way_first`].
+/// The answer after the next: see [`Spin::gives_way_first`].
 const AFTER_NEXT: u8 = 2;
 
 /// What recent waits of one direction of one connection have taught.
@@ -31,13 +31,21 @@ pub(crate) struct Spin {
     skip: AtomicU16,
     /// How many were let pass the last time.
     pause: AtomicU16,
-    /// How many reads from now the one is that gives way first.
-    way_first_in: AtomicU8,
+    /// Whether something was sent since the last read.
+    asked: AtomicBool,
+    /// How many answers from now the one is before which a read gives way; 0 is none.
+    answers_until_giving_way: AtomicU8,
 }
 
 impl Default for Spin {
     fn default() -> Self {
-        Self { score: AtomicI16::new(MISS), skip: AtomicU16::new(0), pause: AtomicU16::new(SOONEST / 2), way_first_in: AtomicU8::new(0) }
+        Self {
+            score: AtomicI16::new(MISS),
+            skip: AtomicU16::new(0),
+            pause: AtomicU16::new(SOONEST / 2),
+            asked: AtomicBool::new(false),
+            answers_until_giving_way: AtomicU8::new(0),
+        }
     }
 }
 
@@ -73,23 +81,34 @@ impl Spin {
 
     /// Whether a read that begins is to give way before its first try.
     ///
-    /// On one core the peer that a send has woken takes the core from us, so that its answer is here when we ask, unless the scheduler still owes us
-    /// time (EEVDF: we are eligible). Then the first try comes to nothing, and that try and the wait put us in the peer's debt: the next answer is
-    /// here at once, and the one after that is not, and so on. But who gives way while it is owed time gives up all of it, which is worth hundreds of
-    /// trips. After a read that found nothing that is the one after the next, if the next found something; and before its first try, since the try
-    /// alone uses up what is owed. (64 B ping-pong on one core, Linux 6.18: 45 of 100 first tries found nothing, and now 6 to 12; 2 % of the time.)
+    /// On one core a peer that sleeps in its read takes the core from us when our send wakes it, so that its answer is here when we ask, unless the
+    /// scheduler still owes us time (EEVDF: we are eligible). Then the first try comes to nothing, and that try and the wait put us in the peer's
+    /// debt: the next answer is here at once, and the one after that is not, and so on. But who gives way while it is owed time gives up all of it
+    /// (as Linux 6.18 has it), which is worth hundreds of trips. After an answer that was not here that is the one after the next, and before its
+    /// first try, since the try alone uses up what is owed. (64 B ping-pong on one core: 45 of 100 first tries found nothing, now 10; 2 % of the time.)
+    ///
+    /// Only the first read after a send asks for an answer. Any other may find its bytes here, and to give way to a busy program costs milliseconds.
     pub(crate) fn gives_way_first(&self) -> bool {
-        let left = self.way_first_in.load(Relaxed);
+        if !self.asked.load(Relaxed) {
+            return false;
+        }
+        self.asked.store(false, Relaxed);
+        let left = self.answers_until_giving_way.load(Relaxed);
         if left == 0 {
             return false;
         }
-        self.way_first_in.store(left - 1, Relaxed);
+        self.answers_until_giving_way.store(left - 1, Relaxed);
         left == 1 && self.skip.load(Relaxed) == 0
+    }
+
+    /// Something was sent: the next read is for its answer.
+    pub(crate) fn asked(&self) {
+        self.asked.store(true, Relaxed);
     }
 
     /// A read's first try found nothing.
     pub(crate) fn found_nothing(&self) {
-        self.way_first_in.store(AFTER_NEXT, Relaxed);
+        self.answers_until_giving_way.store(AFTER_NEXT, Relaxed);
     }
 
     /// It ended with a reply.
@@ -132,24 +151,29 @@ mod tests {
     }
 
     #[test]
-    fn the_read_after_the_next_gives_way_first() {
+    fn the_read_for_the_answer_after_the_next_gives_way_first() {
         let spin = Spin::default();
-        assert!(!spin.gives_way_first());
+        let trip = || {
+            spin.asked();
+            spin.gives_way_first()
+        };
+        assert!(!trip());
         spin.found_nothing();
-        assert!(!spin.gives_way_first(), "the next finds its answer");
-        assert!(spin.gives_way_first());
-        assert!(!spin.gives_way_first(), "and from then on all do");
+        assert!(!trip(), "the next answer is here");
+        assert!(!spin.gives_way_first(), "nothing was asked: the rest of an answer may be here");
+        assert!(trip());
+        assert!(!trip(), "and from then on all are");
         // Across two cores no first try finds anything, and to give way would be for nothing.
         for _ in 0..10 {
             spin.found_nothing();
-            assert!(!spin.gives_way_first());
+            assert!(!trip());
         }
         // Nor where answers come so late that no wait spins.
         while spin.pays() {
             spin.missed();
         }
         spin.found_nothing();
-        assert!(!spin.gives_way_first());
-        assert!(!spin.gives_way_first());
+        assert!(!trip());
+        assert!(!trip());
     }
 }

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._door import door
 from .._socklens import TcpState
 from ._look import look
 from ._row import PortRow, Role
@@ -101,7 +102,8 @@ def port_check(port: int) -> PortCheck:
         OverflowError, TypeError, ValueError: there is no such port.
         NotImplementedError: this system's table needs psutil, which is not installed.
     """
-    number = port_number(port)
+    with door:
+        number = port_number(port)
     if number == 0:
         raise ValueError("port 0 is no port to have: a listener that asks for it gets any free one")
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .._address import Address
+from .._door import door
 from .._socklens import Connection
 from ..story import Event, Story, record
 from ._ending import Ending
@@ -66,9 +67,12 @@ class Check:
         kind: Kind | None = None,
     ) -> None:
         self.name = name
-        self._timeout = seconds("timeout", timeout)
-        self._step_timeout = seconds("step_timeout", step_timeout)
-        self._read = None if target is None else read(target, kind)
+        with door:
+            self._timeout = seconds("timeout", timeout)
+            self._step_timeout = seconds("step_timeout", step_timeout)
+            self._read = None if target is None else read(target, kind)
+        self.echoes = False
+        """Whether each answer is the request itself."""
         self._target_name = "" if self._read is None else self._read.name
         self._program: Program | None = None
         self._peers: list[Peer] = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FATE = 0.5  # seconds for a program to end, once its connection has
 _BUSY = 0.3
+_PROBE = 0.5
 
 
 def because(missed: Missed, reason: str, mistake: Mistake | None = None) -> Failed:
@@ -46,6 +47,8 @@ def no_answer(check: Check, missed: Missed, before: str = "") -> Failed:
         return because(missed, gone, Mistake.NEVER_LISTENS)
     if missed.what in (What.END, What.RESET):
         return because(missed, f"{said}{missed.reason}", Mistake.CLOSES_EARLY if missed.what is What.END else None)
+    if check.echoes and _lacks_blanks_alone(missed) and _strips(check):
+        return because(missed, f"{said}only white space is missing in the answer", Mistake.STRIPS)
     if missed.what is What.NOTHING and missed.peer is not None:
         return _silence(check, missed, missed.peer, said)
     if missed.what is What.OTHER:
@@ -84,10 +87,29 @@ def _other_bytes(missed: Missed, said: str) -> Failed:
             return because(missed, f"{said}it sent the text that Python shows for the bytes", Mistake.SENDS_REPR)
         if got.rstrip(b"\n") == repr(bytearray(wanted)).encode():
             return because(missed, f"{said}it sent the text that Python shows for the bytes", Mistake.SENDS_REPR)
-        # In pieces, each of them is stripped.
-        if got.split() and len(got) < len(wanted) and b"".join(got.split()) == b"".join(wanted.split()):
-            return because(missed, f"{said}only white space is missing in the answer", Mistake.STRIPS)
+    if _lacks_blanks_alone(missed):
+        return because(missed, f"{said}only white space is missing in the answer")
     return because(missed, f"{said}it answered with other bytes")
+
+
+def _lacks_blanks_alone(missed: Missed) -> bool:
+    wanted, got = missed.expected, missed.actual
+    if not isinstance(wanted, bytes) or not isinstance(got, bytes):
+        return False
+    return len(got) < len(wanted) and got.split() != [] and b"".join(got.split()) == b"".join(wanted.split())
+
+
+def _strips(check: Check) -> bool:
+    """Whether one more client gets back what strip() or its kin leave of a line with blanks around it."""
+    said = b"  blanks around "
+    try:
+        peer = check.connect("one more client")
+        peer.send(said + b"\n")
+        got = peer.more(_PROBE)
+        got += peer.more(_PROBE / 5) if b"\n" not in got else b""
+    except Missed:
+        return False
+    return got.rstrip(b"\r\n") in {said.strip(), said.lstrip(), said.rstrip()}
 
 
 def second_client(check: Check, missed: Missed, peer: Peer | None, mistake: Mistake, before: str) -> Failed:

@@ -80,6 +80,7 @@ def echo_server(
     """
     with door:
         check = Check("echo server", target, timeout=timeout, kind=kind)
+    check.echoes = True
     with check:
         _Echo(check, _Bytes(), concurrent).run()
     return check.result

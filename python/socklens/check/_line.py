@@ -113,9 +113,9 @@ def line_server(
     """
     with door:
         talk = _Lines(answer, _checked(requests), _bytes("greeting", greeting))
-    talk.reply(talk.request(0))  # so that an answer of a wrong type is told before anything is started
-    with door:
+        talk.reply(talk.request(0))  # so that an answer of a wrong type is told before anything is started
         check = Check("line server", target, timeout=timeout, kind=kind)
+    check.echoes = answer is None and not greeting
     with check:
         _LineServer(check, talk, concurrent).run()
     return check.result

@@ -155,6 +155,8 @@ def _samplers(things: tuple[Watchable, ...], around: list[_names.Names]) -> Iter
     paired: set[int] = set()
     for thing in things:
         if isinstance(thing, (tuple, list)):
+            if len(thing) != 2:
+                raise TypeError(f"watch() takes a pair as two connections, (a, b), not {len(thing)} things")
             a, b = thing
             yield _sampling.of_pair(a, b, pair_names(a, b, around))
         elif isinstance(thing, Connection):

@@ -59,6 +59,7 @@ impl Connection {
                         let result = self.write_in_turn(doing, parts, wait, &mut state, all, &mut sent);
                         if sent > 0 {
                             state.mark();
+                            self.spin.asked();
                         }
                         self.note_sent(&state, parts, 0, sent);
                         result
@@ -99,8 +100,8 @@ impl Connection {
         self.note_bytes(Way::Out, (state.sent - count as u64) as i64, count);
     }
 
-    /// One call of the kernel's, and if that was not all that there is to do, as many more as it takes. The peer that the first one wakes is often
-    /// given the core as soon as this thread asks for the answer, so what comes before it asks is kept short (`Spin::gives_way_first`).
+    /// One call of the kernel's, and if that was not all that there is to do, as many more as it takes. What comes between it and a read for the
+    /// answer is kept short: see `Spin::gives_way_first`. (Where the buffer is full, that is one call more, beside a wait.)
     #[inline(always)]
     pub(super) fn write_in_turn(
         &self,
