@@ -236,6 +236,11 @@ def strips(conn: sl.Connection) -> None:
         conn.sendall(data.strip())
 
 
+def strips_and_leaves(conn: sl.Connection) -> None:
+    while data := conn.recv().strip():
+        conn.sendall(data)
+
+
 def raises(conn: sl.Connection) -> None:
     conn.sendall(conn.recv() / 2)  # type: ignore[operator, arg-type]
 
@@ -328,6 +333,7 @@ def keeps_threads(conn: sl.Connection) -> None:
         (text_only, Mistake.TEXT_ONLY, "the bytes 0 to 255"),
         (sends_str, Mistake.SENDS_REPR, "the text that Python shows"),
         (strips, Mistake.STRIPS, "only white space is missing"),
+        (strips_and_leaves, Mistake.STRIPS, "closes the connection when b' ' comes"),
         (raises, Mistake.RAISES, "`conn.sendall(conn.recv() / 2)"),
         (never_closes, Mistake.NEVER_CLOSES, "CLOSE_WAIT"),
         (goes_on_after_the_end, Mistake.END_NOT_SEEN, "recv() returns b'' again and again"),

@@ -106,6 +106,21 @@ def test_wrong_servers_of_lines(program: Program, mistake: Mistake, fragment: st
     fails(sl.check.line_server(program, upper), mistake, fragment)
 
 
+def strips(conn: sl.Connection) -> None:
+    for line in conn.lines():
+        conn.sendall(line.strip() + b"\n")
+
+
+def test_lost_blanks_are_laid_to_strip_only_where_that_is_seen() -> None:
+    fails(sl.check.line_server(strips), Mistake.STRIPS, "only white space is missing")
+
+    # A line's end or a blank of the answer's own may be missing for other reasons.
+    def with_crlf(line: bytes) -> bytes:
+        return line.rstrip(b"\n") + b"\r\n"
+
+    fails(sl.check.line_server(strips, with_crlf), None, "only white space is missing")
+
+
 def calculator(conn: sl.Connection) -> None:
     conn.sendall(b"ready\n")
     for line in conn.lines():

@@ -21,7 +21,7 @@ FALSE_STEP = re.compile(r"^(Write|Give another value:) .*( takes | were given|Co
 
 CALLS: list[tuple[type[Exception], Callable[[], Any], str]] = [
     (TypeError, lambda: any_sl.lens(1, 2), "Give the two ends of a connection"),
-    (TypeError, lambda: any_sl.look(1.5), "Give something with fileno()"),
+    (TypeError, lambda: any_sl.look(1.5), "Give a socket, or something else with fileno()"),
     (TypeError, lambda: any_sl.listen(ports=1), "help(sl.listen) says what it takes"),
     (TypeError, lambda: any_sl.pair(1, 2, 3, 4, 5, 6, 7), "help(sl.pair) says what it takes"),
     (TypeError, lambda: any_sl.connect("127.0.0.1", "6666"), "Write it without quotes"),

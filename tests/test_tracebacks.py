@@ -119,7 +119,8 @@ class Broken:
 
 
 def faulty_dialogue() -> Iterator[tuple[bytes, bytes]]:
-    yield b"one\n", bytes("1\n")  # type: ignore[call-overload]
+    yield b"one\n", b"1\n"
+    raise ValueError("there is no second")
 
 
 def faulty_answer(line: bytes) -> bytes:

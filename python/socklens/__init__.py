@@ -169,7 +169,13 @@ del TYPE_CHECKING
 def __getattr__(name: str) -> object:
     """Imports what is used for the first time (PEP 562)."""
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = ""
+        if not name.startswith("_"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, __all__, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     from importlib import import_module
 
     module = import_module(f".{_LATER[name]}", __name__)

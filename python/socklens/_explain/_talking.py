@@ -340,6 +340,8 @@ def too_long(case: Case) -> Verdict:
 
 def closed(case: Case) -> Verdict:
     """ClosedError, or EBADF."""
+    if "no descriptor with this number is open" in case.scene.text:
+        return Cause.NOT_TAKEN, "Give the socket itself, or the number that its fileno() gives while it is open"
     gone = "was detached by this program" in case.scene.text
     named = case.itself
     if named is not None:

@@ -45,6 +45,10 @@ def no_answer(check: Check, missed: Missed, before: str = "") -> Failed:
     if missed.what in (What.REFUSED, What.RESET) and _returned(check) and listener_at(check.address) is None:
         gone = f"{said}the function returned, and nothing listens on {check.address}"
         return because(missed, gone, Mistake.NEVER_LISTENS)
+    if missed.what is What.END and check.echoes and _a_blank_was_next(missed) and _ends_at_a_blank(check):
+        return because(
+            missed, f"{said}it closes the connection when b' ' comes, as if that were nothing", Mistake.STRIPS
+        )
     if missed.what in (What.END, What.RESET):
         return because(missed, f"{said}{missed.reason}", Mistake.CLOSES_EARLY if missed.what is What.END else None)
     if check.echoes and _lacks_blanks_alone(missed) and _strips(check):
@@ -110,6 +114,25 @@ def _strips(check: Check) -> bool:
     except Missed:
         return False
     return got.rstrip(b"\r\n") in {said.strip(), said.lstrip(), said.rstrip()}
+
+
+def _a_blank_was_next(missed: Missed) -> bool:
+    wanted, got = missed.expected, missed.actual
+    return isinstance(wanted, bytes) and isinstance(got, bytes) and wanted[len(got) :][:1].isspace()
+
+
+def _ends_at_a_blank(check: Check) -> bool:
+    """Whether one more client's connection is closed when a blank comes alone, and another one's is not when a letter does."""
+    ended = {}
+    for said in (b"x", b" "):
+        try:
+            peer = check.connect("one more client")
+            peer.send(said)
+        except Missed:
+            return False
+        ended[said] = peer.reaction(_PROBE) is What.END
+        peer.close()
+    return ended == {b"x": False, b" ": True}
 
 
 def second_client(check: Check, missed: Missed, peer: Peer | None, mistake: Mistake, before: str) -> Failed:

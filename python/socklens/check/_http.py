@@ -244,6 +244,8 @@ def http_server(
             then.
     """
     with door:
+        if pages is not None and not isinstance(pages, Mapping):
+            raise TypeError(f"pages are a dictionary, as in {{'/': None}} or {{'/': b'<h1>Hello</h1>'}}, not {pages!r}")
         wanted = {"/": None} if pages is None else dict(pages)
         if not wanted:
             raise ValueError("pages: at least one path, as in {'/': b'<h1>Hello</h1>'}")

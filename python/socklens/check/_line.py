@@ -64,7 +64,9 @@ class _LineServer(Stream):
     talk: _Lines
 
     def special_steps(self) -> Steps:
-        return [("answers an empty line", self.empty)] if self.talk.free else []
+        if not self.talk.free:
+            return []
+        return [("answers an empty line", self.empty), ("keeps the blanks around a line", self.blanks)]
 
     def empty(self, step: Stage) -> None:
         """Which is no end."""
@@ -78,6 +80,15 @@ class _LineServer(Stream):
             if missed.what is What.END:
                 raise because(missed, f"{said}: it closed the connection", Mistake.EMPTY_LINE) from None
             raise no_answer(self.check, missed, said) from None
+
+    def blanks(self, step: Stage) -> None:
+        """Which strip() takes away with the newline."""
+        peer = self.client()
+        try:
+            peer.send(b"  line 13 \n")
+            peer.expect(self.talk.reply(b"  line 13 \n"))
+        except Missed as missed:
+            raise no_answer(self.check, missed, "lines were answered, but not one with blanks around it") from None
 
 
 def line_server(
@@ -112,6 +123,10 @@ def line_server(
             cleaned up then.
     """
     with door:
+        if answer is not None and not callable(answer):
+            raise TypeError(
+                f"answer is a function from a line to its reply, as in lambda line: line.upper(), not {answer!r}"
+            )
         talk = _Lines(answer, _checked(requests), _bytes("greeting", greeting))
         talk.reply(talk.request(0))  # so that an answer of a wrong type is told before anything is started
         check = Check("line server", target, timeout=timeout, kind=kind)

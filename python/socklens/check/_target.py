@@ -31,6 +31,8 @@ Target: TypeAlias = (  # no expression at run time: what it names is not importe
 """What a check takes: see `socklens.check`."""
 
 LOOPBACK = "127.0.0.1"
+_IS_HERE = re.compile(r"localhost|[\d.]+|[\da-fA-F]*:[\da-fA-F:.%\w]*")
+"""A name that is this machine's, or a number: no other name is looked up."""
 _KINDS = get_args(Kind)
 _ENDPOINT = re.compile(r"\[?[\w.:%-]+\]?:\d+")
 _IN_RUST = ("Echo", "LineEcho", "Chat", "Discard", "Daytime", "OnMessage")
@@ -128,6 +130,11 @@ def _running_at(target: Any) -> Running:
     host, port = _endpoint(target, None)
     if not port:
         raise ValueError(f"{target!r} names no port: a program that runs is known by its host and its port")
+    if not _IS_HERE.fullmatch(host):
+        raise ValueError(
+            f"{host} is not this machine's loopback: a check sends resets and floods, and only to programs of this machine. "
+            f"Start the program here, and give localhost, {LOOPBACK} or ::1"
+        )
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     there = str(infos[0][4][0])
     if not ipaddress.ip_address(there.partition("%")[0]).is_loopback:

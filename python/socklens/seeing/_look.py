@@ -118,5 +118,10 @@ def _number(x: object) -> int:
         ask = inner.fileno
     number = ask() if callable(ask) else None
     if not isinstance(number, int):
-        raise TypeError(f"look() takes something with fileno(), not {type(x).__name__}")
+        many = (
+            "; a server has many sockets: sl.watch(it) shows them, and its .clients are connections"
+            if hasattr(x, "clients")
+            else ""
+        )
+        raise TypeError(f"look() takes a socket, or something else with fileno(), not {type(x).__name__}{many}")
     return number

@@ -211,7 +211,12 @@ def _not_one(wanted: AnyClient, found: Sequence[Client], among: Sequence[Client]
         return f"{len(found)} clients have the name {wanted!r}: {addresses}. Say which one by its connection"
     here = count(len(among))
     if isinstance(wanted, Connection):
-        return f"{wanted!r} is neither end of a client of this server, which has {here} now"
+        new = (
+            ""
+            if wanted.closed
+            else ". Connected is not yet accepted: if it is new, wait for what the server says first"
+        )
+        return f"{wanted!r} is neither end of a client of this server, which has {here} now{new}"
     if isinstance(wanted, Client):
         return f"{wanted!r} is no client of this server, which has {here} now"
     if isinstance(wanted, int):

@@ -297,7 +297,8 @@ class Server:
             try:
                 memoryview(data)
             except TypeError:
-                hint = ": write data.encode()" if isinstance(data, str) else ""
+                text = repr(data) if len(repr(data)) <= 40 else "text"
+                hint = f": write {text}.encode()" if isinstance(data, str) else ""
                 raise TypeError(f"broadcast sends bytes, not {type(data).__name__}{hint}") from None
             if self._engine is None:
                 return 0
