@@ -236,6 +236,11 @@ def strips(conn: sl.Connection) -> None:
         conn.sendall(data.strip())
 
 
+def adds_a_newline(conn: sl.Connection) -> None:
+    while data := conn.recv():
+        conn.sendall(data + b"\n")
+
+
 def strips_and_leaves(conn: sl.Connection) -> None:
     while data := conn.recv().strip():
         conn.sendall(data)
@@ -346,6 +351,10 @@ def keeps_threads(conn: sl.Connection) -> None:
 )
 def test_a_wrong_one_fails_for_its_own_reason(program: Program, mistake: Mistake, fragment: str) -> None:
     fails(sl.check.echo_server(program), mistake, fragment)
+
+
+def test_what_follows_an_answer_is_no_part_of_it() -> None:
+    fails(sl.check.echo_server(adds_a_newline), None, "the answer came, and then b'\\n'")
 
 
 LEAVES_THE_GROUP = """

@@ -125,8 +125,7 @@ def test_a_server_that_lost_its_name_is_told_and_can_be_stopped(notebook: Kernel
     made = notebook.do(code, "cell-a")
     ran = notebook.run(code, "cell-b")
     assert ran.error == "OSError"
-    for word in (f"a server without a name, started in cell In[{made.number}]", "run that cell again"):
-        assert word in ran.message
+    assert f"a server without a name, started in cell In[{made.number}]" in ran.message
     assert "Use sl.servers()[0].stop() first" in ran.message
     notebook.do("sl.servers()[0].stop()")
     notebook.do(code, "cell-b")

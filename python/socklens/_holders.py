@@ -63,22 +63,19 @@ def _listener(row: Row) -> str:
     if server is not None:
         kind, end = ("wire", "close") if type(server).__name__ == "Wire" else ("server", "stop")
         called = f"the {kind} `{name}`" if name else f"a {kind} without a name"
-        remedy = f"Use {name}.{end}() first" if name else _remedy(server, listener.created_at)
+        remedy = f"Use {name}.{end}() first" if name else _remedy(server)
         return f"This program has it: {called}, started in {listener.created_at}. {remedy}, or choose another port"
     called = f"`{name}`" if name else "a listener without a name"
     remedy = f"Use {name}.close() first" if name else "Open this one with replace=True"
     return f"This program has it: {called}, made in {listener.created_at}. {remedy}, or choose another port"
 
 
-def _remedy(server: object, where: str) -> str:
+def _remedy(server: object) -> str:
     """How to stop a server that no variable holds."""
     from .server import servers
 
     place = next((place for place, other in enumerate(servers()) if other is server), None)
-    if place is None:
-        return "Stop it"
-    again = ", run that cell again" if where.startswith("cell ") else ""
-    return f"Use sl.servers()[{place}].stop() first{again}"
+    return "Stop it" if place is None else f"Use sl.servers()[{place}].stop() first"
 
 
 def _bound(row: Row) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _SINGLE = 8  # bytes that are sent one by one
+_AFTER = 0.05  # seconds in which nothing may follow the first answer
 _FIRST = 3.0  # seconds for the first answer; the rest of the step is for finding out why none came
 
 
@@ -100,6 +101,10 @@ class Stream(Battery):
         try:
             self.kept = self.client()
             self.ask(self.kept, 0, _FIRST)
+            wanted = self.talk.reply(self.talk.request(0))
+            if more := self.kept.more(_AFTER):
+                reason = f"the answer came, and then {more[:40]!r}, which is no part of it"
+                step.fail(reason, expected=wanted, actual=wanted + more)
         except Missed as missed:
             raise self._first_answer(missed) from None
 
