@@ -9,6 +9,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -137,9 +138,12 @@ def test_the_names_stay_in_sight(chat: Story) -> None:
     assert "sl-names" in names.get("class", "")
     assert ".sl-names { position: sticky; top: 0;" in chat._repr_html_()
     who = chat._layout().columns
-    assert [words for _, _, words in texts(ET.tostring(names, encoding="unicode"))] == [
-        words for column in who for words in (column.title, column.endpoint)
-    ]
+    shown = texts(ET.tostring(names, encoding="unicode"))
+    assert [words for _, _, words in shown[1::2]] == [column.endpoint for column in who]
+    for column, (_, _, words) in zip(who, shown[::2], strict=True):
+        assert words in (column.title, column.title.removeprefix(f"{column.role} "))
+    for (x, _, words), (next_x, _, next_words) in pairwise(shown[::2]):
+        assert x + wide(words) / 2 < next_x - wide(next_words) / 2, "none runs into its neighbour's"
     assert names.get("style") == calls.get("style"), "both become narrower alike"
     (_, _, *_), (_, top, *_) = (one.get("viewBox", "").split() for one in (names, calls))
     assert top == names.get("height"), "the calls begin where the names end"

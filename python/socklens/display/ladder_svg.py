@@ -171,10 +171,24 @@ def _open(label: str, width: int, top: int, bottom: int, part: str) -> str:
 
 def _names(layout: Layout, xs: Sequence[int]) -> list[str]:
     return [
-        f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(cut(column.title, 26))}</text>'
+        f'<text class="sl-role" x="{x}" y="20" text-anchor="middle">{_t(title)}</text>'
         f'<text class="sl-head" x="{x}" y="36" text-anchor="middle">{_t(cut(column.endpoint, 30))}</text>'
-        for column, x in zip(layout.columns, xs, strict=True)
+        for column, title, x in zip(layout.columns, _titles(layout.columns, xs), xs, strict=True)
     ]
+
+
+def _titles(columns: Sequence[Column], xs: Sequence[int]) -> list[str]:
+    """What stands above each lifeline; where two would run into one another, the longer does without its role."""
+    titles = [cut(column.title, 26) for column in columns]
+    for i in range(len(titles) - 1):
+        room = 2 * (xs[i + 1] - xs[i] - 4)
+        longer, other = sorted((i, i + 1), key=lambda k: wide(titles[k]), reverse=True)
+        for k in (longer, other):
+            if wide(titles[i]) + wide(titles[i + 1]) > room:
+                titles[k] = titles[k].removeprefix(f"{columns[k].role} ")
+        if wide(titles[i]) + wide(titles[i + 1]) > room:
+            titles[longer] = fit(titles[longer], room - wide(titles[other]))
+    return titles
 
 
 def _lifelines(layout: Layout, xs: Sequence[int]) -> list[str]:
