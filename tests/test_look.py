@@ -146,7 +146,7 @@ def test_what_is_no_tcp_socket_is_refused(
     with pytest.raises(OSError, match="no descriptor with this number is open") as refused:
         sl.look(1_000_000)
     assert refused.value.errno == errno.EBADF
-    with pytest.raises(TypeError, match=r"something with fileno\(\), not str"):
+    with pytest.raises(TypeError, match=r"something else with fileno\(\), not str"):
         sl.look("127.0.0.1")  # type: ignore[arg-type]
     for closed in (*pair, *stdlib):
         closed.close()
