@@ -131,18 +131,19 @@ def _running_at(target: Any) -> Running:
     if not port:
         raise ValueError(f"{target!r} names no port: a program that runs is known by its host and its port")
     if not _IS_HERE.fullmatch(host):
-        raise ValueError(
-            f"{host} is not this machine's loopback: a check sends resets and floods, and only to programs of this machine. "
-            f"Start the program here, and give localhost, {LOOPBACK} or ::1"
-        )
+        raise _elsewhere(host)
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     there = str(infos[0][4][0])
     if not ipaddress.ip_address(there.partition("%")[0]).is_loopback:
-        raise ValueError(
-            f"{host} is not this machine's loopback ({there}): a check sends resets and floods, and only to programs of this machine. "
-            f"Start the program here, on {LOOPBACK}"
-        )
+        raise _elsewhere(host if host == there else f"{host} ({there})")
     return Running(Address(there, port), str(Address(host, port)))
+
+
+def _elsewhere(host: str) -> ValueError:
+    return ValueError(
+        f"{host} is not this machine's loopback: a check sends resets and floods, and only to programs of this machine. "
+        f"Start the program here, and give localhost, {LOOPBACK} or ::1"
+    )
 
 
 def _word(word: object) -> str:

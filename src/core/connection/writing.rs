@@ -128,6 +128,7 @@ impl Connection {
         self.write_further(doing, parts, wait, state, all, sent)
     }
 
+    /// The rest, or what is too large to be handed over with the interpreter held. Kept out of the usual way, which it would lengthen.
     #[inline(never)]
     fn write_further(
         &self,
